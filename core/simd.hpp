@@ -1,0 +1,81 @@
+#pragma once
+// Vectors of floats for *_simd.cpp files: the compiler's vector extensions, as wide as the set being compiled for.
+// A wider vector than the machine has is legal and is split by the compiler, so one kernel serves all sets.
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/isa.hpp"
+
+#if !defined(GRADUS_ISA)
+#error "core/simd.hpp is for *_simd.cpp files, which are compiled with GRADUS_ISA defined"
+#endif
+
+namespace gradus::GRADUS_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16;        // floats in a native vector
+inline constexpr int kRegisters = 32;    // vector registers
+#elif defined(__AVX2__)
+inline constexpr int kLanes = 8;
+inline constexpr int kRegisters = 16;
+#else
+inline constexpr int kLanes = 4;
+inline constexpr int kRegisters = 16;
+#endif
+
+/// W floats. Arithmetic is element by element; a * b + c becomes one fused multiply-add where the set has it.
+template <int W>
+struct VecOf {
+  typedef float type __attribute__((vector_size(W * sizeof(float))));
+  typedef std::int32_t mask __attribute__((vector_size(W * sizeof(float))));
+};
+template <int W>
+using Vec = typename VecOf<W>::type;
+template <int W>
+using Mask = typename VecOf<W>::mask;
+
+using VecN = Vec<kLanes>;    // the native width
+using MaskN = Mask<kLanes>;
+
+template <int W = kLanes>
+inline Vec<W> load(const float* p) {  // any alignment
+  Vec<W> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <int W>
+inline void store_vec(float* p, Vec<W> v) { std::memcpy(p, &v, sizeof v); }
+inline void store(float* p, VecN v) { std::memcpy(p, &v, sizeof v); }
+
+template <int W = kLanes>
+inline Vec<W> broadcast(float x) { return Vec<W>{} + x; }
+
+/// The first n lanes from p, zero in the rest; reads only those n floats.
+template <int W = kLanes>
+inline Vec<W> load_first(const float* p, std::int64_t n) {
+  Vec<W> v{};
+  std::memcpy(&v, p, static_cast<std::size_t>(n) * sizeof(float));
+  return v;
+}
+template <int W = kLanes>
+inline void store_first(float* p, Vec<W> v, std::int64_t n) {
+  std::memcpy(p, &v, static_cast<std::size_t>(n) * sizeof(float));
+}
+
+template <class V>
+inline V max(V a, V b) { return a > b ? a : b; }
+template <class V>
+inline V min(V a, V b) { return a < b ? a : b; }
+
+/// Sum over the lanes, always in the same order (pairwise).
+template <int W = kLanes>
+inline float sum_lanes(Vec<W> v) {
+  float lane[W];
+  std::memcpy(lane, &v, sizeof v);
+  for (int width = W / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  return lane[0];
+}
+
+}  // namespace gradus::GRADUS_ISA
