@@ -1,0 +1,104 @@
+#include "core/random.hpp"
+
+#include <cmath>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "core/parallel.hpp"
+#include "core/strided.hpp"
+
+namespace gradus {
+namespace {
+
+/// Uniform in (0, 1]: never zero, so that its logarithm exists.
+double open_uniform(std::uint32_t word) { return (static_cast<double>(word) + 1.0) * 0x1p-32; }
+
+/// Two normals from two words (Box and Muller 1958).
+std::pair<double, double> normal_pair(std::uint32_t a, std::uint32_t b) {
+  const double radius = std::sqrt(-2 * std::log(open_uniform(a)));
+  const double angle = 2 * std::numbers::pi * open_uniform(b);
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+/// x's elements in logical order become value(i); written through a contiguous buffer.
+template <class Value>
+void generate(const char* op, const Tensor& x, Value value) {
+  dispatch_float(op, x.dtype(), [&]<class T>(T) {
+    if (x.is_meta()) return;
+    Tensor host = empty(x.shape(), {.dtype = x.dtype()});
+    T* p = host.data<T>();
+    parallel_ranges(x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) p[i] = static_cast<T>(value(static_cast<std::uint64_t>(i)));
+    });
+    Tensor(x.detach()).copy_(host);
+  });
+  x.written(op);
+}
+
+}  // namespace
+
+Generator& default_generator() {
+  thread_local Generator generator;
+  return generator;
+}
+
+void manual_seed(std::uint64_t seed) { default_generator() = {seed, 0}; }
+
+void uniform_(const Tensor& x, double low, double high, Generator& generator) {
+  const Philox philox = generator.stream();
+  generate("uniform_", x, [=](std::uint64_t i) { return low + (high - low) * philox.uniform(i); });
+}
+
+void normal_(const Tensor& x, double mean, double std, Generator& generator) {
+  const Philox philox = generator.stream();
+  generate("normal_", x, [=](std::uint64_t i) {
+    const auto words = philox.block(i / 2).word;
+    const auto [a, b] = normal_pair(words[0], words[1]);
+    return mean + std * (i % 2 == 0 ? a : b);
+  });
+}
+
+void truncated_normal_(const Tensor& x, double mean, double std, double low, double high, Generator& generator) {
+  check(low < high && std > 0 && high > mean - 8 * std && low < mean + 8 * std,
+        "truncated_normal_: no values of mean {}, deviation {} between {} and {}", mean, std, low, high);
+  const Philox philox = generator.stream();
+  generate("truncated_normal_", x, [=](std::uint64_t i) {
+    // Element i has the blocks i, i + 2^40, i + 2 * 2^40, … to itself; each gives four chances.
+    for (std::uint64_t attempt = 0;; ++attempt) {
+      const Philox::Block block = philox.block(i + (attempt << 40));
+      const auto [a, b] = normal_pair(block.word[0], block.word[1]);
+      const auto [c, d] = normal_pair(block.word[2], block.word[3]);
+      for (const double z : {a, b, c, d})
+        if (const double value = mean + std * z; value >= low && value <= high) return value;
+    }
+  });
+}
+
+Tensor rand(const Shape& shape, const TensorOptions& options, Generator& generator) {
+  Tensor x = empty(shape, options);
+  uniform_(x, 0, 1, generator);
+  return x;
+}
+
+Tensor randn(const Shape& shape, const TensorOptions& options, Generator& generator) {
+  Tensor x = empty(shape, options);
+  normal_(x, 0, 1, generator);
+  return x;
+}
+
+Tensor randperm(std::int64_t n, Generator& generator) {
+  check(n >= 0, "randperm: negative length {}", n);
+  const Philox philox = generator.stream();
+  Tensor order = arange(0, static_cast<double>(n));
+  auto* p = order.data<std::int64_t>();
+  // Fisher and Yates; 64 random bits per swap make the bias of the remainder negligible.
+  for (std::int64_t i = n - 1; i > 0; --i) {
+    const auto words = philox.block(static_cast<std::uint64_t>(i)).word;
+    const std::uint64_t bits = (static_cast<std::uint64_t>(words[0]) << 32) | words[1];
+    std::swap(p[i], p[bits % static_cast<std::uint64_t>(i + 1)]);
+  }
+  return order;
+}
+
+}  // namespace gradus

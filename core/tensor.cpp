@@ -1,0 +1,247 @@
+#include "core/tensor.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/strided.hpp"
+
+namespace gradus {
+
+Tensor Tensor::make(std::shared_ptr<Storage> storage, const Shape& shape, const Strides& strides, std::int64_t offset,
+                    DType dtype) {
+  Tensor t;
+  t.impl_ = std::make_shared<Impl>();
+  t.impl_->storage = std::move(storage);
+  t.impl_->shape = shape;
+  t.impl_->strides = strides;
+  t.impl_->offset = offset;
+  t.impl_->numel = gradus::numel(shape);
+  t.impl_->dtype = dtype;
+  return t;
+}
+
+bool Tensor::is_contiguous(Format format) const {
+  if (format == Format::channels_last && rank() != 4) return false;
+  if (numel() == 0) return true;
+  const Strides want = dense_strides(shape(), format);
+  for (int d = 0; d < rank(); ++d)
+    if (shape()[d] != 1 && strides()[d] != want[d]) return false;
+  return true;
+}
+
+bool Tensor::is_dense() const {
+  if (numel() == 0) return true;
+  const StridedLoop<1> loop(shape(), {&strides()});
+  return loop.rank == 1 && (loop.inner() == 1 || loop.inner_stride(0) == 1);
+}
+
+Format Tensor::format() const {
+  return !is_contiguous() && is_contiguous(Format::channels_last) ? Format::channels_last : Format::contiguous;
+}
+
+void* Tensor::data_ptr() const {
+  auto* base = static_cast<char*>(impl_->storage->data());
+  return base ? base + impl_->offset * dtype_size(impl_->dtype) : nullptr;
+}
+
+double Tensor::item() const {
+  check<ShapeError>(numel() == 1, "item: needs one element, got {}", describe(*this));
+  check<DeviceError>(!is_meta(), "item: a meta tensor has no values: {}", describe(*this));
+  double value = 0;
+  Tensor host = empty({}, {.dtype = DType::f64});
+  host.copy_(as_strided({}, {}, offset()));
+  value = *host.data<double>();
+  return value;
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  check<DeviceError>(!is_meta(), "to_vector: a meta tensor has no values: {}", describe(*this));
+  Tensor host = empty(shape(), {.dtype = dtype_of<T>});
+  host.copy_(*this);
+  const T* p = host.data<T>();
+  return std::vector<T>(p, p + numel());
+}
+template std::vector<float> Tensor::to_vector() const;
+template std::vector<double> Tensor::to_vector() const;
+template std::vector<std::int64_t> Tensor::to_vector() const;
+template std::vector<std::uint8_t> Tensor::to_vector() const;
+
+Tensor Tensor::as_strided(const Shape& new_shape, const Strides& new_strides, std::int64_t new_offset) const {
+  check<ShapeError>(new_shape.size() == new_strides.size(), "as_strided: shape {} and strides {} differ in length",
+                    to_string(new_shape), to_string(new_strides));
+  std::int64_t last = new_offset, first = new_offset;
+  for (int d = 0; d < new_shape.size(); ++d)
+    (new_strides[d] >= 0 ? last : first) += new_strides[d] * std::max<std::int64_t>(new_shape[d] - 1, 0);
+  const std::int64_t held = impl_->storage->bytes() / dtype_size(dtype());
+  check<ShapeError>(gradus::numel(new_shape) == 0 || (first >= 0 && last < held),
+                    "as_strided: shape {}, strides {}, offset {} reach outside a storage of {} elements",
+                    to_string(new_shape), to_string(new_strides), new_offset, held);
+  return make(impl_->storage, new_shape, new_strides, new_offset, dtype());
+}
+
+Tensor Tensor::clone(Format format) const {
+  Tensor y = empty(shape(), {.dtype = dtype(), .device = device(), .format = format});
+  y.copy_(detach());
+  return y;
+}
+
+Tensor& Tensor::fill_(double value) {
+  if (!is_meta()) backend(device()).fill(view(), value);
+  written("fill_");
+  return *this;
+}
+
+Tensor& Tensor::copy_(const Tensor& x) {
+  check<ShapeError>(x.shape() == shape(), "copy_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
+  if (!is_meta()) {
+    check<DeviceError>(!x.is_meta(), "copy_: a meta tensor has no values to copy\n{}", describe({{"x", &x}}));
+    // A transfer is done by the device that is not the CPU.
+    const Device by = device().type == DeviceType::cpu ? x.device() : device();
+    backend(by).copy(x.view(), view());
+  }
+  written("copy_");
+  return *this;
+}
+
+Tensor& Tensor::accumulate_(const Tensor& x) {
+  check<ShapeError>(x.shape() == shape(), "accumulate_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
+  check_same_dtype("accumulate_", {{"x", &x}, {"self", this}});
+  check_same_device("accumulate_", {{"x", &x}, {"self", this}});
+  if (!is_meta()) backend(device()).accumulate(x.view(), view());
+  written("accumulate_");
+  return *this;
+}
+
+void Tensor::written(const char* writer) const {
+  ++impl_->storage->version;
+  impl_->storage->writer = writer;
+}
+
+Tensor empty(const Shape& shape, const TensorOptions& options) {
+  const std::int64_t bytes = numel(shape) * dtype_size(options.dtype);
+  return Tensor::make(std::make_shared<Storage>(bytes, options.device), shape, dense_strides(shape, options.format), 0,
+                      options.dtype);
+}
+
+Tensor empty_like(const Tensor& x) {
+  if (!x.is_dense()) return empty(x.shape(), {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
+  Tensor y = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
+  return y.as_strided(x.shape(), x.strides(), 0);
+}
+
+Tensor full(const Shape& shape, double value, const TensorOptions& options) {
+  Tensor y = empty(shape, options);
+  if (!y.is_meta()) backend(y.device()).fill(y.view(), value);
+  return y;
+}
+Tensor zeros(const Shape& shape, const TensorOptions& options) { return full(shape, 0, options); }
+Tensor ones(const Shape& shape, const TensorOptions& options) { return full(shape, 1, options); }
+Tensor zeros_like(const Tensor& x) { return empty_like(x).zero_(); }
+Tensor ones_like(const Tensor& x) { return empty_like(x).fill_(1); }
+
+Tensor arange(double begin, double end, double step, const TensorOptions& options) {
+  check(step != 0 && std::isfinite(begin) && std::isfinite(end) && std::isfinite(step),
+        "arange: bad range begin {}, end {}, step {}", begin, end, step);
+  const auto n = static_cast<std::int64_t>(std::max(0.0, std::ceil((end - begin) / step)));
+  Tensor host = empty({n}, {.dtype = DType::f64});
+  for (std::int64_t i = 0; i < n; ++i) host.data<double>()[i] = begin + static_cast<double>(i) * step;
+  Tensor y = empty({n}, options);
+  if (!y.is_meta()) y.copy_(host);
+  return y;
+}
+
+template <class T>
+Tensor from_data(std::span<const T> values, const Shape& shape, const TensorOptions& options) {
+  check<ShapeError>(static_cast<std::int64_t>(values.size()) == numel(shape), "from_data: {} values for shape {}",
+                    values.size(), to_string(shape));
+  Tensor host = empty(shape, {.dtype = dtype_of<T>});
+  std::copy(values.begin(), values.end(), host.data<T>());
+  Tensor y = empty(shape, options);
+  if (!y.is_meta()) y.copy_(host);
+  return y;
+}
+template Tensor from_data(std::span<const float>, const Shape&, const TensorOptions&);
+template Tensor from_data(std::span<const double>, const Shape&, const TensorOptions&);
+template Tensor from_data(std::span<const std::int64_t>, const Shape&, const TensorOptions&);
+template Tensor from_data(std::span<const std::uint8_t>, const Shape&, const TensorOptions&);
+
+Tensor from_data(std::initializer_list<double> values, const Shape& shape, const TensorOptions& options) {
+  return from_data(std::span<const double>(values.begin(), values.size()), shape, options);
+}
+
+Tensor dense(const Tensor& x, Format format) {
+  return x.is_contiguous(x.rank() == 4 ? format : Format::contiguous) ? x.detach() : x.clone(format);
+}
+
+std::string describe(const Tensor& x) {
+  if (!x.defined()) return "undefined";
+  return fmt::format("{} {}  {}{}", dtype_name(x.dtype()), to_string(x.shape()), to_string(x.device()),
+                     x.format() == Format::channels_last ? "  channels_last" : "");
+}
+
+std::string describe(std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
+  std::size_t width = 0;
+  for (const auto& [name, x] : operands) width = std::max(width, std::string_view(name).size());
+  std::string text;
+  for (const auto& [name, x] : operands)
+    if (x->defined()) text += fmt::format("{}  {:<{}}  {}", text.empty() ? "" : "\n", name, width, describe(*x));
+  return text;
+}
+
+namespace {
+// One dimension of the nested lists; `values` is in logical order.
+void print_dim(std::string& out, const std::vector<double>& values, const Shape& shape, int dim, std::size_t at,
+               int edge_items, int precision, bool whole_numbers) {
+  if (dim == shape.size()) {
+    out += whole_numbers ? fmt::format("{:.0f}", values[at]) : fmt::format("{:.{}f}", values[at], precision);
+    return;
+  }
+  std::size_t step = 1;
+  for (int d = dim + 1; d < shape.size(); ++d) step *= static_cast<std::size_t>(shape[d]);
+  out += '[';
+  const bool inner = dim + 1 == shape.size();
+  for (std::int64_t i = 0; i < shape[dim]; ++i) {
+    if (i > 0) out += inner ? ", " : ",\n" + std::string(static_cast<std::size_t>(dim) + 1, ' ');
+    if (i == edge_items && shape[dim] > 2 * edge_items) {
+      out += "...";
+      i = shape[dim] - edge_items - 1;
+      continue;
+    }
+    print_dim(out, values, shape, dim + 1, at + static_cast<std::size_t>(i) * step, edge_items, precision,
+              whole_numbers);
+  }
+  out += ']';
+}
+}  // namespace
+
+std::string to_string(const Tensor& x, int edge_items, int precision) {
+  if (!x.defined()) return "undefined tensor";
+  std::string out = describe(x) + "\n";
+  if (x.is_meta()) return out + "(no values)";
+  print_dim(out, x.to_vector<double>(), x.shape(), 0, 0, edge_items, precision, !is_floating(x.dtype()));
+  return out;
+}
+
+void check_same_device(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
+  const Tensor* first = nullptr;
+  for (const auto& [name, x] : operands) {
+    if (!x->defined()) continue;
+    if (first && x->device() != first->device())
+      fail<DeviceError>("{}: operands are on different devices (move them with to())\n{}", op, describe(operands));
+    if (!first) first = x;
+  }
+}
+
+void check_same_dtype(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
+  const Tensor* first = nullptr;
+  for (const auto& [name, x] : operands) {
+    if (!x->defined()) continue;
+    if (first && x->dtype() != first->dtype())
+      fail<DTypeError>("{}: operands have different dtypes (convert with to())\n{}", op, describe(operands));
+    if (!first) first = x;
+  }
+}
+
+}  // namespace gradus
