@@ -53,8 +53,8 @@ void uniform_(const Tensor& x, double low, double high, Generator& generator) {
 void normal_(const Tensor& x, double mean, double std, Generator& generator) {
   const Philox philox = generator.stream();
   generate("normal_", x, [=](std::uint64_t i) {
-    const auto words = philox.block(i / 2).word;
-    const auto [a, b] = normal_pair(words[0], words[1]);
+    const Philox::Block block = philox.block(i / 2);
+    const auto [a, b] = normal_pair(block.word[0], block.word[1]);
     return mean + std * (i % 2 == 0 ? a : b);
   });
 }
@@ -94,8 +94,8 @@ Tensor randperm(std::int64_t n, Generator& generator) {
   auto* p = order.data<std::int64_t>();
   // Fisher and Yates; 64 random bits per swap make the bias of the remainder negligible.
   for (std::int64_t i = n - 1; i > 0; --i) {
-    const auto words = philox.block(static_cast<std::uint64_t>(i)).word;
-    const std::uint64_t bits = (static_cast<std::uint64_t>(words[0]) << 32) | words[1];
+    const Philox::Block block = philox.block(static_cast<std::uint64_t>(i));
+    const std::uint64_t bits = (static_cast<std::uint64_t>(block.word[0]) << 32) | block.word[1];
     std::swap(p[i], p[bits % static_cast<std::uint64_t>(i + 1)]);
   }
   return order;

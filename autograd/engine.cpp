@@ -1,0 +1,220 @@
+#include "autograd/engine.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "autograd/finite.hpp"
+
+namespace gradus {
+namespace {
+
+/// y = a + b, the engine's own operator: the sum rule when backward itself is recorded.
+struct SumNode final : Node {
+  const char* name() const override { return "sum_of_gradients"; }
+  Grads backward(const Tensor& gy) override { return {gy, gy}; }
+  void release() override {}
+};
+
+/// Gradients on their way, by the node they are for.
+class GradMap {
+ public:
+  explicit GradMap(bool record) : record_(record) {}
+
+  /// The sum rule, in its one place.
+  void add(Node* node, Tensor g) {
+    auto [slot, first] = grads_.try_emplace(node, std::move(g));
+    if (first) return;
+    Tensor& sum = slot->second;
+    if (record_ || !sum.unique_storage() || sum.requires_grad()) {
+      Tensor total = sum.clone();
+      total.accumulate_(g);
+      if (record_ && recording({sum, g})) attach(total, std::make_shared<SumNode>(), {sum, g});
+      sum = std::move(total);
+    } else {
+      sum.accumulate_(g);  // nobody else holds it
+    }
+  }
+  bool has(Node* node) const { return grads_.contains(node); }
+  Tensor take(Node* node) {
+    auto found = grads_.find(node);
+    Tensor g = std::move(found->second);
+    grads_.erase(found);
+    return g;
+  }
+
+ private:
+  std::unordered_map<Node*, Tensor> grads_;
+  bool record_;
+};
+
+/// Everything below the outputs, newest first. Walks with a stack, never by recursion.
+std::vector<std::shared_ptr<Node>> reachable_newest_first(const std::vector<Tensor>& outputs) {
+  std::vector<std::shared_ptr<Node>> found;
+  std::unordered_set<Node*> seen;
+  const auto visit = [&](const std::shared_ptr<Node>& node) {
+    if (node && seen.insert(node.get()).second) found.push_back(node);
+  };
+  for (const Tensor& y : outputs) visit(y.node());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const std::shared_ptr<Node> node = found[i];
+    for (const InputEdge& input : node->inputs) visit(input.node);
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a->born > b->born; });
+  return found;
+}
+
+void check_grad(const Node& node, std::size_t i, const Tensor& g) {
+  const InputEdge& input = node.inputs[i];
+  check<GraphError>(g.shape() == input.shape && g.dtype() == input.dtype,
+                    "{}: its backward gave input {} a gradient of another shape or dtype\n  gradient  {}\n  input     {} {}",
+                    node.name(), i, describe(g), dtype_name(input.dtype), to_string(input.shape));
+  check<ValueError>(!anomaly_enabled() || all_finite(g),
+                    "{}: backward gave input {} a gradient with a NaN or an infinity{}{}\n  gradient  {}", node.name(), i,
+                    node.where.empty() ? "" : ", in ", node.where, describe(g));
+}
+
+/// Runs hooks on a gradient that is complete.
+Tensor hooked(Node& node, Tensor g) {
+  for (const auto& hook : node.hooks)
+    if (Tensor replaced = hook(g); replaced.defined()) g = std::move(replaced);
+  return g;
+}
+
+void collect(Leaf& leaf, Tensor g, bool record) {
+  g = hooked(leaf, std::move(g));
+  if (!leaf.grad.defined()) {
+    // A gradient that also flows elsewhere is copied: whoever scales the leaf's grad in place must change nothing else.
+    leaf.grad = record ? g : g.unique_storage() ? g.detach() : g.clone();
+  } else if (record) {
+    Tensor total = leaf.grad.clone();
+    total.accumulate_(g);
+    if (recording({leaf.grad, g})) attach(total, std::make_shared<SumNode>(), {leaf.grad, g});
+    leaf.grad = total;
+  } else {
+    Tensor total = leaf.grad.unique_storage() ? leaf.grad : leaf.grad.clone();
+    total.accumulate_(g);
+    leaf.grad = total;
+  }
+}
+
+struct Run {
+  bool retain;
+  bool record;
+  std::unordered_set<Node*> only;                  // nodes that lead to a wanted input; empty: all
+  std::unordered_map<Node*, Tensor>* wanted = nullptr;  // grad(): where the inputs' gradients go; leaves stay untouched
+};
+
+void propagate(const std::vector<std::shared_ptr<Node>>& order, GradMap& grads, const Run& run) {
+  // A leaf is complete as soon as its last reader has run: counted here, so that hooks fire early.
+  std::unordered_map<Node*, int> readers;
+  const auto takes_part = [&](Node* node) { return run.only.empty() || run.only.contains(node); };
+  for (const auto& node : order)
+    if (takes_part(node.get()))
+      for (const InputEdge& input : node->inputs)
+        if (auto* leaf = dynamic_cast<Leaf*>(input.node.get())) ++readers[leaf];
+
+  const auto complete_leaf = [&](Node* node) {
+    if (!grads.has(node)) return;
+    Tensor g = grads.take(node);
+    if (run.wanted) {
+      if (auto found = run.wanted->find(node); found != run.wanted->end()) found->second = hooked(*node, g);
+    } else {
+      collect(static_cast<Leaf&>(*node), std::move(g), run.record);
+    }
+  };
+
+  const GradMode mode(run.record);
+  for (const auto& node : order) {
+    Node* n = node.get();
+    if (dynamic_cast<Leaf*>(n)) {
+      if (!readers.contains(n)) complete_leaf(n);  // an output that is itself a leaf
+      continue;
+    }
+    if (!takes_part(n)) continue;
+    if (grads.has(n)) {
+      Tensor gy = hooked(*n, grads.take(n));
+      if (run.wanted)
+        if (auto found = run.wanted->find(n); found != run.wanted->end()) found->second = gy;
+      check<GraphError>(!n->released,
+                        "{}: backward runs a second time through a graph that was freed (pass retain_graph to the first call)",
+                        n->name());
+      check<GraphError>(!run.record || n->twice_differentiable(), "{}: has no gradient of its gradient (create_graph)",
+                        n->name());
+      const Scope scope(n->where);
+      Grads g = n->backward(gy);
+      gy = Tensor();
+      check<GraphError>(g.size() == n->inputs.size(), "{}: its backward returned {} gradients for {} inputs", n->name(),
+                        g.size(), n->inputs.size());
+      for (std::size_t i = 0; i < g.size(); ++i) {
+        if (!g[i].defined() || !n->needs(i)) continue;
+        check_grad(*n, i, g[i]);
+        grads.add(n->inputs[i].node.get(), std::move(g[i]));
+      }
+      if (!run.retain) {
+        n->release();
+        n->released = true;
+      }
+    }
+    for (const InputEdge& input : n->inputs)
+      if (auto found = readers.find(input.node.get()); found != readers.end() && --found->second == 0)
+        complete_leaf(found->first);
+  }
+}
+
+Tensor seed_for(const char* op, const Tensor& y, const Tensor& seed) {
+  check<GraphError>(y.requires_grad(), "{}: the tensor has no history; no input asked for a gradient\n  {}", op, describe(y));
+  if (seed.defined()) {
+    check<ShapeError>(seed.shape() == y.shape() && seed.dtype() == y.dtype(), "{}: the seed is not like the output\n{}", op,
+                      describe({{"output", &y}, {"seed", &seed}}));
+    return seed;
+  }
+  check<ShapeError>(y.numel() == 1, "{}: the output has {} elements; give a seed or reduce it to one number\n  {}", op,
+                    y.numel(), describe(y));
+  return ones_like(y);
+}
+
+}  // namespace
+
+void backward(const Tensor& loss, const Tensor& seed, const BackwardOptions& options) {
+  GradMap grads(options.create_graph);
+  grads.add(loss.node().get(), seed_for("backward", loss, seed));
+  propagate(reachable_newest_first({loss}), grads,
+            {.retain = options.retain_graph || options.create_graph, .record = options.create_graph, .only = {}});
+}
+
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const GradOptions& options) {
+  check<GraphError>(options.seeds.empty() || options.seeds.size() == outputs.size(), "grad: {} seeds for {} outputs",
+                    options.seeds.size(), outputs.size());
+  GradMap grads(options.create_graph);
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    grads.add(outputs[i].node().get(),
+              seed_for("grad", outputs[i], options.seeds.empty() ? Tensor() : options.seeds[i]));
+
+  std::unordered_map<Node*, Tensor> wanted;
+  for (const Tensor& x : inputs) {
+    check<GraphError>(x.requires_grad(), "grad: an input does not require a gradient\n  {}", describe(x));
+    wanted[x.node().get()] = Tensor();
+  }
+  const auto order = reachable_newest_first(outputs);
+  Run run{.retain = options.retain_graph || options.create_graph, .record = options.create_graph, .only = {},
+          .wanted = &wanted};
+  for (auto node = order.rbegin(); node != order.rend(); ++node) {  // oldest first: inputs are decided before readers
+    bool leads = wanted.contains(node->get());
+    for (const InputEdge& input : (*node)->inputs) leads = leads || run.only.contains(input.node.get());
+    if (leads) run.only.insert(node->get());
+  }
+  if (!run.only.empty()) propagate(order, grads, run);
+
+  std::vector<Tensor> result;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    Tensor g = wanted[inputs[i].node().get()];
+    check<GraphError>(g.defined() || options.allow_unused, "grad: no output depends on input {} (allow_unused)\n  {}", i,
+                      describe(inputs[i]));
+    result.push_back(std::move(g));
+  }
+  return result;
+}
+
+}  // namespace gradus

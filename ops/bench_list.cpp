@@ -1,0 +1,22 @@
+#include "ops/bench.hpp"
+
+namespace gradus {
+
+// Defined in each operator's <op>_bench.cpp; it appends its cases.
+void bench_pointwise(BenchList& list);
+
+BenchList bench_cases(const std::string& only) {
+  struct Row {
+    const char* op;
+    void (*append)(BenchList&);
+  };
+  const Row rows[] = {
+      {"pointwise", bench_pointwise},
+  };
+  BenchList list;
+  for (const Row& row : rows)
+    if (std::string(row.op).find(only) != std::string::npos) row.append(list);
+  return list;
+}
+
+}  // namespace gradus

@@ -1,0 +1,81 @@
+#pragma once
+// Several implementations of one kernel, and the choice between them.
+//
+// A kernel ("conv2d.forward") has a list of candidates, best first, the plainest last: `reference`, which accumulates in
+// double, supports every problem and defines what the others must compute. The first candidate that supports a problem
+// runs, unless one is forced by name, in code (ForceKernel) or by GRADUS_KERNEL=conv2d.forward:reference,matmul:blas;
+// a forced candidate is passed over for problems it does not support.
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.hpp"
+
+namespace gradus {
+
+template <class Problem>
+struct Candidate {
+  const char* name;
+  const char* idea;  // one line: what it does differently, and what bounds it
+  bool (*supports)(const Problem&);
+  void (*run)(const Problem&);
+};
+
+/// The candidate forced for `kernel`, or empty.
+std::string forced_candidate(const char* kernel);
+[[noreturn]] void unknown_candidate(const char* kernel, const std::string& name, const std::vector<const char*>& known);
+
+template <class Problem>
+class Candidates {
+ public:
+  Candidates(const char* kernel, std::initializer_list<Candidate<Problem>> ladder) : kernel_(kernel), ladder_(ladder) {}
+
+  const char* kernel() const { return kernel_; }
+  std::span<const Candidate<Problem>> all() const { return ladder_; }
+
+  const Candidate<Problem>& choose(const Problem& problem) const {
+    if (const std::string forced = forced_candidate(kernel_); !forced.empty()) {
+      const Candidate<Problem>& candidate = named(forced);
+      if (candidate.supports(problem)) return candidate;
+    }
+    for (const Candidate<Problem>& candidate : ladder_)
+      if (candidate.supports(problem)) return candidate;
+    return ladder_.back();
+  }
+  void run(const Problem& problem) const { choose(problem).run(problem); }
+
+  /// ValueError with the known names if there is none of that name.
+  const Candidate<Problem>& named(const std::string& name) const {
+    std::vector<const char*> known;
+    for (const Candidate<Problem>& candidate : ladder_) {
+      if (name == candidate.name) return candidate;
+      known.push_back(candidate.name);
+    }
+    unknown_candidate(kernel_, name, known);
+  }
+
+ private:
+  const char* kernel_;
+  std::vector<Candidate<Problem>> ladder_;
+};
+
+/// For every problem: the `supports` of a reference.
+template <class Problem>
+bool always(const Problem&) { return true; }
+
+/// Forces a candidate while it lives (all threads). Scopes nest.
+class ForceKernel {
+ public:
+  ForceKernel(const std::string& kernel, const std::string& candidate);
+  ~ForceKernel();
+  ForceKernel(const ForceKernel&) = delete;
+  ForceKernel& operator=(const ForceKernel&) = delete;
+
+ private:
+  std::string kernel_, before_;
+};
+
+}  // namespace gradus
