@@ -1,0 +1,69 @@
+#pragma once
+// Convolution layers. Names, shapes and defaults as PyTorch's.
+
+#include "nn/module.hpp"
+
+namespace gradus {
+
+/// Height and width; one number means both.
+struct Pair {
+  std::int64_t h = 0, w = 0;
+  Pair(std::int64_t both) : h(both), w(both) {}                        // NOLINT: a number is a square pair
+  Pair(std::int64_t height, std::int64_t width) : h(height), w(width) {}
+};
+
+struct Conv2dConfig {
+  Pair kernel = 1;
+  Pair stride = 1;
+  Pair padding = 0;
+  Pair dilation = 1;
+  std::int64_t groups = 1;
+  bool bias = true;
+};
+
+/// x [N, in, H, W] -> [N, out, P, Q], P = floor((H + 2 padding - dilation (kernel - 1) - 1) / stride) + 1.
+/// weight [out, in/groups, kernel, kernel], channels-last in memory; bias [out] unless bias = false.
+class Conv2d : public Module {
+ public:
+  Conv2d(std::int64_t in, std::int64_t out, const Conv2dConfig& config);
+  Tensor forward(const Tensor& x) override;
+  std::string type_name() const override { return "Conv2d"; }
+  std::string options() const override;
+  std::int64_t multiply_adds(const Tensor& x, const Tensor& y) const override;
+  const Conv2dConfig& config() const { return config_; }
+
+  Parameter weight, bias;
+  GRADUS_MEMBERS(weight, bias)
+
+ private:
+  Conv2dConfig config_;
+};
+
+struct ConvTranspose2dConfig {
+  Pair kernel = 1;
+  Pair stride = 1;
+  Pair padding = 0;
+  Pair output_padding = 0;
+  Pair dilation = 1;
+  std::int64_t groups = 1;
+  bool bias = true;
+};
+
+/// The gradient of a convolution as a layer: x [N, in, H, W] -> [N, out, P, Q],
+/// P = (H - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1. weight [in, out/groups, kernel, kernel].
+class ConvTranspose2d : public Module {
+ public:
+  ConvTranspose2d(std::int64_t in, std::int64_t out, const ConvTranspose2dConfig& config);
+  Tensor forward(const Tensor& x) override;
+  std::string type_name() const override { return "ConvTranspose2d"; }
+  std::string options() const override;
+  std::int64_t multiply_adds(const Tensor& x, const Tensor& y) const override;
+
+  Parameter weight, bias;
+  GRADUS_MEMBERS(weight, bias)
+
+ private:
+  ConvTranspose2dConfig config_;
+};
+
+}  // namespace gradus

@@ -1,0 +1,80 @@
+#pragma once
+// Containers of modules.
+
+#include "nn/module.hpp"
+
+namespace gradus {
+
+/// Modules in a row; an empty one is the identity. Children are named "0", "1", … or as given.
+class Sequential : public Module {
+ public:
+  Sequential() = default;
+  /// Sequential(Conv2d(…), BatchNorm2d(…), …): takes the modules over.
+  template <class... M>
+    requires(sizeof...(M) > 0 && (std::is_base_of_v<Module, M> && ...))
+  explicit Sequential(M&&... modules) {
+    (add(std::forward<M>(modules)), ...);
+  }
+
+  /// Appends a module and returns it.
+  template <class M>
+    requires std::is_base_of_v<Module, M>
+  M& add(std::string name, M module) {
+    auto owned = std::make_unique<M>(std::move(module));
+    M& added = *owned;
+    children_.emplace_back(std::move(name), std::move(owned));
+    return added;
+  }
+  template <class M>
+    requires std::is_base_of_v<Module, M>
+  M& add(M module) {
+    return add(std::to_string(children_.size()), std::move(module));
+  }
+  void add(std::string name, std::unique_ptr<Module> module) { children_.emplace_back(std::move(name), std::move(module)); }
+
+  std::size_t size() const { return children_.size(); }
+  bool empty() const { return children_.empty(); }
+  Module& operator[](std::size_t i) { return *children_[i].second; }
+
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (auto& [name, child] : children_) y = (*child)(y);
+    return y;
+  }
+  void members(MemberVisitor& visit) override {
+    for (auto& [name, child] : children_) visit(name, *child);
+  }
+  std::string type_name() const override { return "Sequential"; }
+
+ private:
+  std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+};
+
+/// Modules of one type under "0", "1", …, to be called one by one.
+template <class M>
+class ModuleList : public Module {
+ public:
+  M& add(M module) {
+    children_.push_back(std::make_unique<M>(std::move(module)));
+    return *children_.back();
+  }
+  std::size_t size() const { return children_.size(); }
+  M& operator[](std::size_t i) { return *children_[i]; }
+  auto begin() { return children_.begin(); }
+  auto end() { return children_.end(); }
+
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (auto& child : children_) y = (*child)(y);
+    return y;
+  }
+  void members(MemberVisitor& visit) override {
+    for (std::size_t i = 0; i < children_.size(); ++i) visit(std::to_string(i), *children_[i]);
+  }
+  std::string type_name() const override { return "ModuleList"; }
+
+ private:
+  std::vector<std::unique_ptr<M>> children_;
+};
+
+}  // namespace gradus
