@@ -2,15 +2,9 @@
 // Convolution layers. Names, shapes and defaults as PyTorch's.
 
 #include "nn/module.hpp"
+#include "ops/pair.hpp"
 
 namespace gradus {
-
-/// Height and width; one number means both.
-struct Pair {
-  std::int64_t h = 0, w = 0;
-  Pair(std::int64_t both) : h(both), w(both) {}                        // NOLINT: a number is a square pair
-  Pair(std::int64_t height, std::int64_t width) : h(height), w(width) {}
-};
 
 struct Conv2dConfig {
   Pair kernel = 1;
