@@ -3,6 +3,7 @@
 namespace gradus {
 
 // Defined in each operator's <op>_bench.cpp; it appends its cases.
+void bench_conv2d(BenchList& list);
 void bench_pointwise(BenchList& list);
 
 BenchList bench_cases(const std::string& only) {
@@ -11,6 +12,7 @@ BenchList bench_cases(const std::string& only) {
     void (*append)(BenchList&);
   };
   const Row rows[] = {
+      {"conv2d", bench_conv2d},
       {"pointwise", bench_pointwise},
   };
   BenchList list;

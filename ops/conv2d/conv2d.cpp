@@ -1,0 +1,198 @@
+#include "ops/conv2d/conv2d.hpp"
+
+#include "autograd/node.hpp"
+#include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/reduce/reduce.hpp"
+#include "ops/run.hpp"
+
+namespace gradus {
+namespace {
+
+/// Operands and options as the last lines of a message.
+std::string shown(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
+  return describe({{"x", &x}, {"weight", &weight}, {"bias", &bias}}) + "     " + to_string(o);
+}
+
+/// The rules that the three operators share, by shapes alone. `shown` makes the operands' lines of a message.
+template <class Shown>
+ConvShape checked_shape(const char* op, const Shape& x, const Shape& w, const Conv2dOptions& o, Shown&& shown) {
+  check<ShapeError>(x.size() == 4 && w.size() == 4, "{}: x [N,C,H,W] and weight [K,C/groups,R,S] have 4 dimensions\n{}",
+                    op, shown());
+  check<ValueError>(o.stride.h >= 1 && o.stride.w >= 1, "{}: stride is at least 1, got {}\n{}", op, to_string(o.stride),
+                    shown());
+  check<ValueError>(o.padding.h >= 0 && o.padding.w >= 0, "{}: padding is at least 0, got {}\n{}", op,
+                    to_string(o.padding), shown());
+  check<ValueError>(o.dilation.h >= 1 && o.dilation.w >= 1, "{}: dilation is at least 1, got {}\n{}", op,
+                    to_string(o.dilation), shown());
+  check<ValueError>(o.groups >= 1, "{}: groups is at least 1, got {}\n{}", op, o.groups, shown());
+  check<ShapeError>(x[1] % o.groups == 0, "{}: {} input channels do not divide into {} groups\n{}", op, x[1], o.groups,
+                    shown());
+  check<ShapeError>(w[0] % o.groups == 0, "{}: {} output channels do not divide into {} groups\n{}", op, w[0], o.groups,
+                    shown());
+  if (o.groups == 1)
+    check<ShapeError>(w[1] == x[1], "{}: weight reads {} input channels, x has {}\n{}", op, w[1], x[1], shown());
+  else
+    check<ShapeError>(w[1] == x[1] / o.groups, "{}: weight reads {} input channels per group, x has {}\n{}", op, w[1],
+                      x[1] / o.groups, shown());
+  check<ShapeError>(w[2] >= 1 && w[3] >= 1, "{}: the window is empty\n{}", op, shown());
+
+  ConvShape c{};
+  c.N = x[0], c.C = x[1], c.H = x[2], c.W = x[3];
+  c.K = w[0], c.R = w[2], c.S = w[3];
+  c.stride_h = o.stride.h, c.stride_w = o.stride.w;
+  c.padding_h = o.padding.h, c.padding_w = o.padding.w;
+  c.dilation_h = o.dilation.h, c.dilation_w = o.dilation.w;
+  c.groups = o.groups;
+  c.P = conv_output(c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
+  c.Q = conv_output(c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
+  check<ShapeError>(c.P >= 1 && c.Q >= 1,
+                    "{}: the window, {}x{} with dilation, is larger than the padded input, {}x{}\n{}", op,
+                    c.dilation_h * (c.R - 1) + 1, c.dilation_w * (c.S - 1) + 1, c.H + 2 * c.padding_h,
+                    c.W + 2 * c.padding_w, shown());
+  return c;
+}
+
+/// f32 or f64, the same for all operands, on one device.
+void check_operands(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
+  check_same_device(op, operands);
+  check_same_dtype(op, operands);
+  dispatch_float(op, operands.begin()->second->dtype(), [](auto) {});
+}
+
+Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
+  return empty(shape, {.dtype = like.dtype(), .device = like.device(), .format = Format::channels_last});
+}
+
+struct Conv2dNode final : Node {
+  Saved x, weight;
+  Conv2dOptions options;
+  const char* name() const override { return "conv2d"; }
+  Grads backward(const Tensor& gy) override {
+    Grads g(inputs.size());
+    if (needs(0)) g[0] = conv2d_input_grad(gy, weight.get(*this), inputs[0].shape, options);
+    if (needs(1)) g[1] = conv2d_weight_grad(x.get(*this), gy, inputs[1].shape, options);
+    if (inputs.size() > 2 && needs(2)) g[2] = sum(gy, {0, 2, 3});
+    return g;
+  }
+  void release() override { x.reset(), weight.reset(); }
+  std::int64_t saved_bytes() const override { return x.bytes() + weight.bytes(); }
+};
+
+// The gradients are linear in each operand, and their gradients are the same three operators again.
+struct InputGradNode final : Node {
+  Saved gy, weight;
+  Conv2dOptions options;
+  const char* name() const override { return "conv2d.backward_input"; }
+  Grads backward(const Tensor& ggx) override {
+    Grads g(2);
+    if (needs(0)) g[0] = conv2d(ggx, weight.get(*this), {}, options);
+    if (needs(1)) g[1] = conv2d_weight_grad(ggx, gy.get(*this), inputs[1].shape, options);
+    return g;
+  }
+  void release() override { gy.reset(), weight.reset(); }
+  std::int64_t saved_bytes() const override { return gy.bytes() + weight.bytes(); }
+};
+
+struct WeightGradNode final : Node {
+  Saved x, gy;
+  Conv2dOptions options;
+  const char* name() const override { return "conv2d.backward_weight"; }
+  Grads backward(const Tensor& ggw) override {
+    Grads g(2);
+    if (needs(0)) g[0] = conv2d_input_grad(gy.get(*this), ggw, inputs[0].shape, options);
+    if (needs(1)) g[1] = conv2d(x.get(*this), ggw, {}, options);
+    return g;
+  }
+  void release() override { x.reset(), gy.reset(); }
+  std::int64_t saved_bytes() const override { return x.bytes() + gy.bytes(); }
+};
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
+  check_operands("conv2d", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
+  const auto operands = [&] { return shown(x, weight, bias, options); };
+  const ConvShape c = checked_shape("conv2d", x.shape(), weight.shape(), options, operands);
+  check<ShapeError>(!bias.defined() || bias.shape() == Shape{c.K},
+                    "conv2d: bias is [{}], one for each output channel\n{}", c.K, operands());
+
+  const Tensor y = channels_last_empty({c.N, c.K, c.P, c.Q}, x);
+  run("conv2d.forward", x.device(), [&] {
+    const Tensor xd = dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
+    const Tensor bd = bias.defined() ? dense(bias, Format::contiguous) : bias;
+    cpu::conv2d_forward().run(
+        {c, x.dtype(), xd.data_ptr(), wd.data_ptr(), bd.defined() ? bd.data_ptr() : nullptr, y.data_ptr()});
+  });
+  const bool taped = bias.defined() ? recording({x, weight, bias}) : recording({x, weight});
+  if (taped) {
+    auto node = std::make_shared<Conv2dNode>();
+    if (weight.requires_grad()) node->x = x;
+    if (x.requires_grad()) node->weight = weight;
+    node->options = options;
+    if (bias.defined())
+      attach(y, std::move(node), {x, weight, bias});
+    else
+      attach(y, std::move(node), {x, weight});
+  }
+  return y;
+}
+
+Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options) {
+  const char* op = "conv2d.backward_input";
+  check_operands(op, {{"gy", &gy}, {"weight", &weight}});
+  const auto operands = [&] {
+    return describe({{"gy", &gy}, {"weight", &weight}}) + "     for x " + to_string(x_shape) + ", " +
+           to_string(options);
+  };
+  const ConvShape c = checked_shape(op, x_shape, weight.shape(), options, operands);
+  check<ShapeError>(gy.shape() == Shape{c.N, c.K, c.P, c.Q}, "{}: gy is {}, the shape of the result\n{}", op,
+                    to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
+
+  const Tensor gx = channels_last_empty(x_shape, gy);
+  run(op, gy.device(), [&] {
+    const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
+    cpu::conv2d_backward_input().run({c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()});
+  });
+  if (recording({gy, weight})) {
+    auto node = std::make_shared<InputGradNode>();
+    if (weight.requires_grad()) node->gy = gy;
+    if (gy.requires_grad()) node->weight = weight;
+    node->options = options;
+    attach(gx, std::move(node), {gy, weight});
+  }
+  return gx;
+}
+
+Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight_shape, const Conv2dOptions& options) {
+  const char* op = "conv2d.backward_weight";
+  check_operands(op, {{"x", &x}, {"gy", &gy}});
+  const auto operands = [&] {
+    return describe({{"x", &x}, {"gy", &gy}}) + "     for weight " + to_string(weight_shape) + ", " +
+           to_string(options);
+  };
+  const ConvShape c = checked_shape(op, x.shape(), weight_shape, options, operands);
+  check<ShapeError>(gy.shape() == Shape{c.N, c.K, c.P, c.Q}, "{}: gy is {}, the shape of the result\n{}", op,
+                    to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
+
+  const Tensor gw = channels_last_empty(weight_shape, x);
+  run(op, x.device(), [&] {
+    const Tensor xd = dense(x, Format::channels_last), gyd = dense(gy, Format::channels_last);
+    cpu::conv2d_backward_weight().run({c, x.dtype(), xd.data_ptr(), gyd.data_ptr(), gw.data_ptr()});
+  });
+  if (recording({x, gy})) {
+    auto node = std::make_shared<WeightGradNode>();
+    if (gy.requires_grad()) node->x = x;
+    if (x.requires_grad()) node->gy = gy;
+    node->options = options;
+    attach(gw, std::move(node), {x, gy});
+  }
+  return gw;
+}
+
+std::string to_string(const Conv2dOptions& o) {
+  std::string text = "stride " + to_string(o.stride) + ", padding " + to_string(o.padding);
+  if (o.dilation != Pair(1)) text += ", dilation " + to_string(o.dilation);
+  return text + ", groups " + std::to_string(o.groups);
+}
+
+}  // namespace gradus

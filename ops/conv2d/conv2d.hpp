@@ -1,0 +1,44 @@
+#pragma once
+// conv2d: the convolution of convolutional networks (a cross-correlation), forward and its two gradients.
+//
+//   y[n,k,p,q] = bias[k] + Σ_{r,s,c} x[n, g·C/groups + c, p·stride - padding + r·dilation, …] · weight[k,c,r,s]
+//
+// with g = k / (K/groups), the group of k, and x zero outside. Shapes, in logical order:
+//
+//   x       [N, C, H, W]
+//   weight  [K, C/groups, R, S]
+//   bias    [K], or undefined for none
+//   y       [N, K, P, Q]   P = (H + 2 padding - dilation (R-1) - 1) / stride + 1, rounded down; Q likewise from W, S
+//
+// In memory results are channels-last; operands in another format are converted first. f32 or f64, one dtype for all.
+// N may be 0. groups = C = K is a depthwise convolution. Differentiable any number of times.
+//
+// Errors. ShapeError: an operand that is not 4-D (bias: 1-D), channels that do not match or divide by groups, an empty
+// window, a window larger than the padded input. ValueError: stride, dilation or groups below 1, padding below 0.
+// DTypeError and DeviceError: operands that differ, or a dtype that is not f32 or f64.
+
+#include "core/tensor.hpp"
+#include "ops/pair.hpp"
+
+namespace gradus {
+
+struct Conv2dOptions {
+  Pair stride = 1;
+  Pair padding = 0;  // zeros on both sides
+  Pair dilation = 1;
+  std::int64_t groups = 1;
+};
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2dOptions& options = {});
+
+/// d loss / d x of a convolution whose x had `x_shape`, given gy [N, K, P, Q]: gy spread back through the weights.
+Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape,
+                         const Conv2dOptions& options = {});
+/// d loss / d weight of a convolution whose weight had `weight_shape`.
+Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight_shape,
+                          const Conv2dOptions& options = {});
+
+/// "stride 2, padding 1, groups 4": the options as error messages show them; dilation where it is not 1.
+std::string to_string(const Conv2dOptions& options);
+
+}  // namespace gradus

@@ -1,0 +1,50 @@
+#include "core/random.hpp"
+#include "ops/bench.hpp"
+#include "ops/conv2d/conv2d.hpp"
+#include "ops/conv2d/conv2d_kernels.hpp"
+
+namespace gradus {
+
+void bench_conv2d(BenchList& list) {
+  struct Row {
+    const char* label;
+    Shape x, weight;
+    Conv2dOptions options;
+    bool input_grad = true;  // a first layer needs none
+  };
+  const Row rows[] = {
+      {"3x3 3->16 @32, batch 128", {128, 3, 32, 32}, {16, 3, 3, 3}, {.padding = 1}, false},
+      {"3x3 16->16 @32, batch 128", {128, 16, 32, 32}, {16, 16, 3, 3}, {.padding = 1}},
+      {"3x3/2 16->32 @32, batch 128", {128, 16, 32, 32}, {32, 16, 3, 3}, {.stride = 2, .padding = 1}},
+      {"3x3 32->32 @16, batch 128", {128, 32, 16, 16}, {32, 32, 3, 3}, {.padding = 1}},
+      {"3x3/2 32->64 @16, batch 128", {128, 32, 16, 16}, {64, 32, 3, 3}, {.stride = 2, .padding = 1}},
+      {"3x3 64->64 @8, batch 128", {128, 64, 8, 8}, {64, 64, 3, 3}, {.padding = 1}},
+      {"7x7/2 3->64 @224, batch 8", {8, 3, 224, 224}, {64, 3, 7, 7}, {.stride = 2, .padding = 3}, false},
+      {"3x3 3->64 @224, batch 4", {4, 3, 224, 224}, {64, 3, 3, 3}, {.padding = 1}, false},
+      {"3x3 64->64 @56, batch 8", {8, 64, 56, 56}, {64, 64, 3, 3}, {.padding = 1}},
+      {"3x3 128->128 @28, batch 8", {8, 128, 28, 28}, {128, 128, 3, 3}, {.padding = 1}},
+      {"3x3 256->256 @14, batch 8", {8, 256, 14, 14}, {256, 256, 3, 3}, {.padding = 1}},
+      {"3x3 512->512 @7, batch 8", {8, 512, 7, 7}, {512, 512, 3, 3}, {.padding = 1}},
+      {"1x1 64->256 @56, batch 8", {8, 64, 56, 56}, {256, 64, 1, 1}, {}},
+      {"1x1 256->1024 @14, batch 8", {8, 256, 14, 14}, {1024, 256, 1, 1}, {}},
+      {"1x1/2 256->512 @56, batch 8", {8, 256, 56, 56}, {512, 256, 1, 1}, {.stride = 2}},
+      {"3x3 32x4 groups @56, batch 8", {8, 128, 56, 56}, {128, 4, 3, 3}, {.padding = 1, .groups = 32}},
+      {"3x3 32x16 groups @14, batch 8", {8, 512, 14, 14}, {512, 16, 3, 3}, {.padding = 1, .groups = 32}},
+      {"3x3 depthwise 144 @56, batch 8", {8, 144, 56, 56}, {144, 1, 3, 3}, {.padding = 1, .groups = 144}},
+  };
+  for (const Row& row : rows) {
+    const Tensor x = randn(row.x, {.format = Format::channels_last});
+    const Tensor w = randn(row.weight, {.format = Format::channels_last});
+    const Tensor gy = conv2d(x, w, {}, row.options);
+    const double flops = 2.0 * static_cast<double>(gy.numel()) * static_cast<double>(w.numel() / w.size(0));
+    const double bytes = static_cast<double>(x.bytes() + w.bytes() + gy.bytes());
+    list.push_back({"conv2d.forward", row.label, flops, bytes, [=] { conv2d(x, w, {}, row.options); }});
+    if (row.input_grad)
+      list.push_back({"conv2d.backward_input", row.label, flops, bytes,
+                      [=] { conv2d_input_grad(gy, w, x.shape(), row.options); }});
+    list.push_back({"conv2d.backward_weight", row.label, flops, bytes,
+                    [=] { conv2d_weight_grad(x, gy, w.shape(), row.options); }});
+  }
+}
+
+}  // namespace gradus

@@ -1,0 +1,293 @@
+// conv2d's candidates on the CPU, and the two that take any problem in f32 and f64.
+//
+//   reference    the definition: plain loops, accumulating in double
+//   im2col_gemm  windows copied side by side, then a matrix product. Bound by the product, plus R·S times the bytes of
+//   x direct       (conv2d_direct.cpp) f32: tiles in registers over taps and channels, nothing copied
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/blas.hpp"
+#include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/workspace.hpp"
+
+namespace gradus::cpu {
+namespace {
+
+using std::int64_t;
+
+// ---- reference
+
+template <class T>
+void forward_reference(const ConvShape& c, const T* x, const T* w, const T* bias, T* y) {
+  const int64_t depth = c.group_depth(), width = c.group_width();
+  parallel_for(c.N * c.P, [&](int64_t np) {
+    const int64_t n = np / c.P, p = np % c.P;
+    for (int64_t q = 0; q < c.Q; ++q)
+      for (int64_t k = 0; k < c.K; ++k) {
+        double sum = bias ? static_cast<double>(bias[k]) : 0;
+        for (int64_t r = 0; r < c.R; ++r)
+          for (int64_t s = 0; s < c.S; ++s) {
+            const int64_t h = p * c.stride_h - c.padding_h + r * c.dilation_h;
+            const int64_t v = q * c.stride_w - c.padding_w + s * c.dilation_w;
+            if (h < 0 || h >= c.H || v < 0 || v >= c.W) continue;
+            const T* xp = x + ((n * c.H + h) * c.W + v) * c.C + k / width * depth;
+            const T* wp = w + ((k * c.R + r) * c.S + s) * depth;
+            for (int64_t d = 0; d < depth; ++d) sum += static_cast<double>(xp[d]) * static_cast<double>(wp[d]);
+          }
+        y[((n * c.P + p) * c.Q + q) * c.K + k] = static_cast<T>(sum);
+      }
+  });
+}
+
+template <class T>
+void backward_input_reference(const ConvShape& c, const T* gy, const T* w, T* gx) {
+  const int64_t depth = c.group_depth(), width = c.group_width();
+  parallel_for(c.N * c.H, [&](int64_t nh) {
+    const int64_t n = nh / c.H, h = nh % c.H;
+    for (int64_t v = 0; v < c.W; ++v)
+      for (int64_t ch = 0; ch < c.C; ++ch) {
+        double sum = 0;
+        for (int64_t r = 0; r < c.R; ++r)
+          for (int64_t s = 0; s < c.S; ++s) {
+            const int64_t ph = h + c.padding_h - r * c.dilation_h, qw = v + c.padding_w - s * c.dilation_w;
+            if (ph < 0 || qw < 0 || ph % c.stride_h || qw % c.stride_w) continue;
+            const int64_t p = ph / c.stride_h, q = qw / c.stride_w;
+            if (p >= c.P || q >= c.Q) continue;
+            const int64_t k0 = ch / depth * width;
+            const T* gp = gy + ((n * c.P + p) * c.Q + q) * c.K;
+            for (int64_t k = k0; k < k0 + width; ++k)
+              sum +=
+                  static_cast<double>(gp[k]) * static_cast<double>(w[((k * c.R + r) * c.S + s) * depth + ch % depth]);
+          }
+        gx[((n * c.H + h) * c.W + v) * c.C + ch] = static_cast<T>(sum);
+      }
+  });
+}
+
+template <class T>
+void backward_weight_reference(const ConvShape& c, const T* x, const T* gy, T* gw) {
+  const int64_t depth = c.group_depth(), width = c.group_width();
+  parallel_for(c.K, [&](int64_t k) {
+    for (int64_t r = 0; r < c.R; ++r)
+      for (int64_t s = 0; s < c.S; ++s)
+        for (int64_t d = 0; d < depth; ++d) {
+          double sum = 0;
+          for (int64_t n = 0; n < c.N; ++n)
+            for (int64_t p = 0; p < c.P; ++p)
+              for (int64_t q = 0; q < c.Q; ++q) {
+                const int64_t h = p * c.stride_h - c.padding_h + r * c.dilation_h;
+                const int64_t v = q * c.stride_w - c.padding_w + s * c.dilation_w;
+                if (h < 0 || h >= c.H || v < 0 || v >= c.W) continue;
+                sum += static_cast<double>(gy[((n * c.P + p) * c.Q + q) * c.K + k]) *
+                       static_cast<double>(x[((n * c.H + h) * c.W + v) * c.C + k / width * depth + d]);
+              }
+          gw[((k * c.R + r) * c.S + s) * depth + d] = static_cast<T>(sum);
+        }
+  });
+}
+
+// ---- im2col_gemm
+//
+// The columns of output pixels [begin, end) of an image: columns[pixel][R·S·depth], zero on padding. y = columns wᵀ.
+
+constexpr int64_t kColumnsBytes = 256 << 10;  // of one chunk: stays in L2 between the copy and the product
+
+/// Whether x itself, a row per pixel, already is the columns.
+bool is_pointwise(const ConvShape& c) {
+  return c.R == 1 && c.S == 1 && c.stride_h == 1 && c.stride_w == 1 && c.padding_h == 0 && c.padding_w == 0;
+}
+
+/// Calls each(tap offset in a column, pixel of x or -1) for the taps of output pixel (p, q).
+template <class Fn>
+void each_tap(const ConvShape& c, int64_t pixel, Fn&& each) {
+  const int64_t p = pixel / c.Q, q = pixel % c.Q;
+  for (int64_t r = 0; r < c.R; ++r)
+    for (int64_t s = 0; s < c.S; ++s) {
+      const int64_t h = p * c.stride_h - c.padding_h + r * c.dilation_h;
+      const int64_t v = q * c.stride_w - c.padding_w + s * c.dilation_w;
+      const bool inside = h >= 0 && h < c.H && v >= 0 && v < c.W;
+      each((r * c.S + s) * c.group_depth(), inside ? h * c.W + v : -1);
+    }
+}
+
+template <class T>
+void gather_columns(const ConvShape& c, const T* image, int64_t begin, int64_t end, T* columns) {
+  const int64_t depth = c.group_depth();
+  for (int64_t pixel = begin; pixel < end; ++pixel, columns += c.R * c.S * depth)
+    each_tap(c, pixel, [&](int64_t at, int64_t from) {
+      if (from < 0)
+        std::fill_n(columns + at, depth, T(0));
+      else
+        std::copy_n(image + from * c.C, depth, columns + at);
+    });
+}
+
+template <class T>
+void scatter_columns(const ConvShape& c, const T* columns, int64_t begin, int64_t end, T* image) {
+  const int64_t depth = c.group_depth();
+  for (int64_t pixel = begin; pixel < end; ++pixel, columns += c.R * c.S * depth)
+    each_tap(c, pixel, [&](int64_t at, int64_t to) {
+      if (to < 0) return;
+      T* out = image + to * c.C;
+      for (int64_t d = 0; d < depth; ++d) out[d] += columns[at + d];
+    });
+}
+
+template <class T>
+int64_t chunk_pixels(const ConvShape& c) {
+  const int64_t column = c.R * c.S * c.group_depth() * static_cast<int64_t>(sizeof(T));
+  return std::clamp<int64_t>(kColumnsBytes / std::max<int64_t>(column, 1), 16, std::max<int64_t>(16, c.P * c.Q));
+}
+
+template <class T>
+void forward_im2col(const ConvShape& c, const T* x, const T* w, const T* bias, T* y) {
+  const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
+  const int64_t pixels = c.P * c.Q, chunk = chunk_pixels<T>(c), chunks = (pixels + chunk - 1) / chunk;
+  parallel_for(c.N * c.groups * chunks, [&](int64_t i) {
+    const int64_t n = i / chunks / c.groups, g = i / chunks % c.groups;
+    const int64_t begin = i % chunks * chunk, end = std::min(begin + chunk, pixels);
+    const T* image = x + n * c.H * c.W * c.C + g * depth;
+    T* out = y + (n * pixels + begin) * c.K + g * width;
+    for (int64_t pixel = 0; pixel < end - begin; ++pixel)
+      for (int64_t k = 0; k < width; ++k) out[pixel * c.K + k] = bias ? bias[g * width + k] : T(0);
+    if (is_pointwise(c)) {
+      blas::gemm(false, true, end - begin, width, length, T(1), image + begin * c.C, c.C, w + g * width * length,
+                 length, T(1), out, c.K);
+    } else {
+      const Workspace<T> columns((end - begin) * length);
+      gather_columns(c, image, begin, end, columns.data());
+      blas::gemm(false, true, end - begin, width, length, T(1), columns.data(), length, w + g * width * length, length,
+                 T(1), out, c.K);
+    }
+  });
+}
+
+template <class T>
+void backward_input_im2col(const ConvShape& c, const T* gy, const T* w, T* gx) {
+  const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
+  const int64_t pixels = c.P * c.Q, chunk = chunk_pixels<T>(c);
+  // Windows overlap, so one task adds up a whole image of one group.
+  parallel_for(c.N * c.groups, [&](int64_t i) {
+    const int64_t n = i / c.groups, g = i % c.groups;
+    T* image = gx + n * c.H * c.W * c.C + g * depth;
+    const T* out = gy + n * pixels * c.K + g * width;
+    if (is_pointwise(c)) {
+      blas::gemm(false, false, pixels, length, width, T(1), out, c.K, w + g * width * length, length, T(0), image, c.C);
+      return;
+    }
+    for (int64_t pixel = 0; pixel < c.H * c.W; ++pixel) std::fill_n(image + pixel * c.C, depth, T(0));
+    const Workspace<T> columns(std::min(chunk, pixels) * length);
+    for (int64_t begin = 0; begin < pixels; begin += chunk) {
+      const int64_t end = std::min(begin + chunk, pixels);
+      blas::gemm(false, false, end - begin, length, width, T(1), out + begin * c.K, c.K, w + g * width * length, length,
+                 T(0), columns.data(), length);
+      scatter_columns(c, columns.data(), begin, end, image);
+    }
+  });
+}
+
+template <class T>
+void backward_weight_im2col(const ConvShape& c, const T* x, const T* gy, T* gw) {
+  const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
+  const int64_t pixels = c.P * c.Q, chunk = chunk_pixels<T>(c);
+  // Each part adds up some images; the parts are added in order. Their number depends on the problem alone.
+  constexpr int64_t kParts = 16;
+  const int64_t parts = std::clamp<int64_t>(kParts / c.groups, 1, std::max<int64_t>(c.N, 1));
+  const Workspace<T> sums(parts * c.w_size());
+  parallel_for(parts * c.groups, [&](int64_t i) {
+    const int64_t part = i / c.groups, g = i % c.groups;
+    T* sum = sums.data() + part * c.w_size() + g * width * length;
+    std::fill_n(sum, width * length, T(0));
+    const Workspace<T> columns(is_pointwise(c) ? 0 : std::min(chunk, pixels) * length);
+    for (int64_t n = part * c.N / parts; n < (part + 1) * c.N / parts; ++n)
+      for (int64_t begin = 0; begin < pixels; begin += chunk) {
+        const int64_t end = std::min(begin + chunk, pixels);
+        const T* image = x + n * c.H * c.W * c.C + g * depth;
+        const T* out = gy + (n * pixels + begin) * c.K + g * width;
+        if (!is_pointwise(c)) gather_columns(c, image, begin, end, columns.data());
+        blas::gemm(true, false, width, length, end - begin, T(1), out, c.K,
+                   is_pointwise(c) ? image + begin * c.C : columns.data(), is_pointwise(c) ? c.C : length, T(1), sum,
+                   length);
+      }
+  });
+  parallel_ranges(c.w_size(), 4096, [&](int64_t begin, int64_t end) {
+    std::copy(sums.data() + begin, sums.data() + end, gw + begin);
+    for (int64_t part = 1; part < parts; ++part)
+      for (int64_t e = begin; e < end; ++e) gw[e] += sums.data()[part * c.w_size() + e];
+  });
+}
+
+// ---- the ladders
+
+/// fn(T{}) for the problem's element type.
+template <class Problem, class Fn>
+void typed(const Problem& p, Fn&& fn) {
+  p.dtype == DType::f32 ? fn(float{}) : fn(double{});
+}
+template <class T>
+const T* as(const void* p) {
+  return static_cast<const T*>(p);
+}
+template <class T>
+T* as(void* p) {
+  return static_cast<T*>(p);
+}
+
+bool forward_is_direct(const ConvForward& p) { return p.dtype == DType::f32; }
+/// Stride and dilation together would need phases of phases; no network has both.
+bool backward_input_is_direct(const ConvBackwardInput& p) {
+  const ConvShape& c = p.shape;
+  return p.dtype == DType::f32 && (c.stride_h == 1 || c.dilation_h == 1) && (c.stride_w == 1 || c.dilation_w == 1);
+}
+bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32; }
+
+}  // namespace
+
+const Candidates<ConvForward>& conv2d_forward() {
+  static const Candidates<ConvForward> list(
+      "conv2d.forward",
+      {{"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
+        forward_direct},
+       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
+        [](const ConvForward& p) {
+          typed(p, [&]<class T>(T) { forward_im2col(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), as<T>(p.y)); });
+        }},
+       {"reference", "the definition, in double", always<ConvForward>, [](const ConvForward& p) {
+          typed(p, [&]<class T>(T) { forward_reference(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), as<T>(p.y)); });
+        }}});
+  return list;
+}
+
+const Candidates<ConvBackwardInput>& conv2d_backward_input() {
+  static const Candidates<ConvBackwardInput> list(
+      "conv2d.backward_input",
+      {{"direct", "a stride-1 convolution of gy for each phase of the stride; bound by multiply-adds",
+        backward_input_is_direct, backward_input_direct},
+       {"im2col_gemm", "BLAS, then windows added back; bound by the product", always<ConvBackwardInput>,
+        [](const ConvBackwardInput& p) {
+          typed(p, [&]<class T>(T) { backward_input_im2col(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx)); });
+        }},
+       {"reference", "the definition, in double", always<ConvBackwardInput>, [](const ConvBackwardInput& p) {
+          typed(p, [&]<class T>(T) { backward_input_reference(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx)); });
+        }}});
+  return list;
+}
+
+const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
+  static const Candidates<ConvBackwardWeight> list(
+      "conv2d.backward_weight",
+      {{"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
+        backward_weight_direct},
+       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvBackwardWeight>,
+        [](const ConvBackwardWeight& p) {
+          typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
+        }},
+       {"reference", "the definition, in double", always<ConvBackwardWeight>, [](const ConvBackwardWeight& p) {
+          typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
+        }}});
+  return list;
+}
+
+}  // namespace gradus::cpu

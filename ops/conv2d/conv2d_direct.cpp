@@ -1,0 +1,469 @@
+// The direct convolution: which taps each output sees, how the work is cut into tasks, and the packing. The inner loops
+// are in conv2d_simd.cpp.
+
+#include "ops/conv2d/conv2d_direct.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/workspace.hpp"
+
+namespace gradus::cpu {
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t kL1Floats = 16 << 10 >> 2;     // x of one depth block that stays in L1 in the weight gradient
+constexpr int64_t kTaskFloats = 192 << 10 >> 2;  // x that a task reads again for each block: most of an L2
+constexpr int64_t kTasks = 64;                   // enough to balance any sensible number of cores
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// ---- which taps an output sees
+
+/// The axis as seen from the output of a forward convolution: output o and tap t meet at input o·stride - padding +
+/// t·dilation.
+std::vector<ConvSegment> forward_segments(int64_t outputs, int64_t inputs, int64_t window, int64_t stride,
+                                          int64_t padding, int64_t dilation) {
+  std::vector<ConvSegment> segments;
+  for (int64_t o = 0; o < outputs; ++o) {
+    const int64_t at = o * stride - padding;
+    const int64_t tap0 = at >= 0 ? 0 : std::min(ceil_div(-at, dilation), window);
+    const int64_t end = at >= inputs ? 0 : std::min(ceil_div(inputs - at, dilation), window);
+    const int64_t taps = std::max<int64_t>(end - tap0, 0);
+    if (!segments.empty() && segments.back().taps == taps && (taps == 0 || segments.back().tap0 == tap0))
+      ++segments.back().count;
+    else
+      segments.push_back({o, 1, taps ? tap0 : 0, taps, taps ? at + tap0 * dilation : 0});
+  }
+  return segments;
+}
+
+/// The axis of backward-data, for the inputs h ≡ phase (mod stride): h = phase + i·stride receives gy[p] w[t] wherever
+/// h + padding = p·stride + t·dilation. With stride 1 or dilation 1 (all that `direct` takes) the taps that meet a
+/// phase are t = first_tap, first_tap + tap_stride, …, and walking them downwards walks p upwards by dilation.
+struct Phase {
+  int64_t first_tap, tap_stride, taps;
+  int64_t inputs;  // how many h there are
+  std::vector<ConvSegment> segments;
+};
+Phase backward_phase(int64_t phase, int64_t inputs, int64_t outputs, int64_t window, int64_t stride, int64_t padding,
+                     int64_t dilation) {
+  Phase f;
+  f.tap_stride = stride;
+  f.first_tap = (phase + padding) % stride;
+  f.taps = f.first_tap < window ? ceil_div(window - f.first_tap, stride) : 0;
+  f.inputs = phase < inputs ? ceil_div(inputs - phase, stride) : 0;
+  const int64_t last_tap = f.first_tap + (f.taps - 1) * stride;
+  for (int64_t i = 0; i < f.inputs; ++i) {
+    // Tap number m counts from the last tap down; it reads p = (h + padding - last_tap)/stride + m (stride > 1), or
+    // h + padding - last_tap·dilation + m·dilation (stride 1).
+    const int64_t h = phase + i * stride;
+    const int64_t start = stride > 1 ? (h + padding - last_tap) / stride : h + padding - last_tap * dilation;  // exact
+    const int64_t tap0 = start >= 0 ? 0 : std::min(ceil_div(-start, dilation), f.taps);
+    const int64_t end = start >= outputs ? 0 : std::min(ceil_div(outputs - start, dilation), f.taps);
+    const int64_t taps = std::max<int64_t>(end - tap0, 0);
+    if (!f.segments.empty() && f.segments.back().taps == taps && (taps == 0 || f.segments.back().tap0 == tap0))
+      ++f.segments.back().count;
+    else
+      f.segments.push_back({i, 1, taps ? tap0 : 0, taps, taps ? start + tap0 * dilation : 0});
+  }
+  return f;
+}
+
+// ---- packing of weights: [block][tap row][tap column][depth][lanes of the block]
+
+/// Channels of block b: a full block, or half of one for a remainder that fits.
+int64_t block_lanes(int64_t channels, int64_t b) {
+  const int64_t block = conv_simd().block, half = block / 2, left = channels - b * block;
+  return left > half ? block : half;
+}
+int64_t packed_size(int64_t channels, int64_t taps, int64_t depth) {
+  const int64_t block = conv_simd().block;
+  return ceil_div(channels, block) * block * taps * depth;
+}
+
+/// packed[b][t][d][lane] = w[channel·channel_step + tap_offset[t] + d·depth_step], zero beyond the last channel.
+void pack_block(float* packed, const float* w, int64_t channels, int64_t b, const std::vector<int64_t>& tap_offset,
+                int64_t depth, int64_t channel_step, int64_t depth_step) {
+  const int64_t lanes = block_lanes(channels, b), c0 = b * conv_simd().block;
+  const int64_t used = std::min(lanes, channels - c0);
+  packed += c0 * static_cast<int64_t>(tap_offset.size()) * depth;
+  for (const int64_t offset : tap_offset)
+    for (int64_t d = 0; d < depth; ++d, packed += lanes) {
+      const float* from = w + c0 * channel_step + offset + d * depth_step;
+      for (int64_t l = 0; l < used; ++l) packed[l] = from[l * channel_step];
+      for (int64_t l = used; l < lanes; ++l) packed[l] = 0;
+    }
+}
+
+// ---- few input channels: patches
+
+/// With few channels (a first layer) the stretches of contiguous depth are too short for the inner loops. The windows
+/// of a task's pixels are then copied side by side, to[pixel][R·S·C], zero on padding, and the convolution becomes 1x1.
+bool uses_patches(const ConvShape& c) {
+  return c.groups == 1 && c.C < 8 && c.R * c.S > 1 && c.C * c.S <= 64 && c.dilation_w == 1;
+}
+
+/// Writes up to kPatchSlack floats beyond the last patch.
+constexpr int64_t kPatchSlack = 8;
+void make_patches(const ConvShape& c, const float* image, int64_t p0, int64_t p1, float* to) {
+  const int64_t row = c.S * c.C, row_step = c.dilation_h * c.W * c.C, size = c.H * c.W * c.C;
+  for (int64_t p = p0; p < p1; ++p)
+    for (int64_t q = 0; q < c.Q; ++q) {
+      const int64_t h = p * c.stride_h - c.padding_h, w = q * c.stride_w - c.padding_w;
+      const int64_t at = (h * c.W + w) * c.C, last = at + (c.R - 1) * row_step;
+      if (h >= 0 && h + (c.R - 1) * c.dilation_h < c.H && w >= 0 && w + c.S <= c.W &&
+          last + row + kPatchSlack <= size) {
+        // Inside the image: 8 floats at a time, where the excess of one row is overwritten by the next.
+        for (int64_t r = 0; r < c.R; ++r, to += row)
+          for (int64_t e = 0; e < row; e += 8) std::memcpy(to + e, image + at + r * row_step + e, 32);
+      } else {
+        const int64_t s0 = std::clamp<int64_t>(-w, 0, c.S), s1 = std::clamp<int64_t>(c.W - w, s0, c.S);
+        for (int64_t r = 0; r < c.R; ++r, to += row) {
+          const bool outside = h + r * c.dilation_h < 0 || h + r * c.dilation_h >= c.H;
+          const int64_t e0 = outside ? row : s0 * c.C, e1 = outside ? row : s1 * c.C;
+          std::fill_n(to, e0, 0.f);
+          if (e1 > e0)
+            std::memcpy(to + e0, image + at + r * row_step + e0, static_cast<size_t>(e1 - e0) * sizeof(float));
+          std::fill_n(to + e1, row - e1, 0.f);
+        }
+      }
+    }
+}
+
+/// The convolution over its patches: 1x1, R·S·C channels deep.
+ConvShape of_patches(const ConvShape& c) {
+  ConvShape d = c;
+  d.C = c.R * c.S * c.C, d.H = c.P, d.W = c.Q, d.R = d.S = 1;
+  d.stride_h = d.stride_w = d.dilation_h = 1, d.padding_h = d.padding_w = 0;
+  return d;
+}
+
+// ---- cutting into tasks
+
+/// Cuts one gather into tasks: some images, or a band of rows of one, small enough that x stays in L2 while the blocks
+/// pass over it; and fewer blocks per task where that leaves too few tasks.
+void cut(const ConvGather& whole, int64_t rows, std::vector<ConvGather>& tasks) {
+  if (whole.images == 0 || rows == 0) return;
+  const int64_t blocks = ceil_div(whole.channels, conv_simd().block);
+  int64_t columns = 0;
+  for (int64_t e = 0; e < whole.column_segments; ++e) columns += whole.columns[e].count;
+  const int64_t row_floats = whole.in_step_h * whole.x_row + columns * whole.channels;
+  const int64_t band = std::clamp<int64_t>(kTaskFloats / row_floats, 1, rows);
+  const int64_t images_fit = band < rows ? 1 : std::max<int64_t>(1, kTaskFloats / (rows * row_floats));
+  const int64_t images = std::clamp<int64_t>(images_fit, 1, std::max<int64_t>(1, whole.images * blocks / kTasks));
+  const int64_t pixel_tasks = ceil_div(whole.images, images) * ceil_div(rows, band);
+  const int64_t block_tasks = std::clamp<int64_t>(ceil_div(kTasks, pixel_tasks), 1, blocks);
+  const int64_t blocks_each = ceil_div(blocks, block_tasks);
+  for (int64_t n = 0; n < whole.images; n += images)
+    for (int64_t i = 0; i < rows; i += band)
+      for (int64_t b = 0; b < blocks; b += blocks_each) {
+        ConvGather t = whole;
+        t.x += n * t.x_image;
+        t.y += n * t.y_image;
+        t.images = std::min(images, whole.images - n);
+        t.row_begin = i, t.row_end = std::min(i + band, rows);
+        t.block_begin = b, t.block_end = std::min(b + blocks_each, blocks);
+        tasks.push_back(t);
+      }
+}
+
+void run(const std::vector<ConvGather>& tasks) {
+  parallel_for(static_cast<int64_t>(tasks.size()),
+               [&](int64_t i) { conv_simd().gather(tasks[static_cast<size_t>(i)]); });
+}
+
+}  // namespace
+
+void forward_direct(const ConvForward& f) {
+  const ConvShape& problem = f.shape;
+  const float *x = static_cast<const float*>(f.x), *w = static_cast<const float*>(f.w);
+  const float* bias = static_cast<const float*>(f.bias);
+  float* y = static_cast<float*>(f.y);
+  const bool patches = uses_patches(problem);
+  const ConvShape c = patches ? of_patches(problem) : problem;
+  const int64_t depth = c.group_depth(), width = c.group_width(), taps = c.R * c.S;
+  const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
+  const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
+  std::vector<int64_t> tap_offset;
+  for (int64_t t = 0; t < taps; ++t) tap_offset.push_back(t * depth);
+
+  const int64_t group_size = packed_size(width, taps, depth);
+  const Workspace<float> packed(c.groups * group_size);
+  const int64_t blocks = ceil_div(width, conv_simd().block);
+  parallel_for(c.groups * blocks, [&](int64_t i) {
+    const int64_t g = i / blocks;
+    pack_block(packed.data() + g * group_size, w + g * width * taps * depth, width, i % blocks, tap_offset, depth,
+               taps * depth, 1);
+  });
+  std::vector<ConvGather> tasks;
+  for (int64_t g = 0; g < c.groups; ++g) {
+    ConvGather t{};
+    t.x = x + g * depth;
+    t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row;
+    t.in_step_h = c.stride_h, t.in_step_w = c.stride_w;
+    t.tap_step_h = c.dilation_h, t.tap_step_w = c.dilation_w;
+    t.depth = depth;
+    t.y = y + g * width;
+    t.y_pixel = c.K, t.y_row = c.Q * c.K, t.y_image = c.P * t.y_row;
+    t.w = packed.data() + g * group_size;
+    t.taps_h = c.R, t.taps_w = c.S;
+    t.bias = bias ? bias + g * width : nullptr;
+    t.channels = width;
+    t.rows = rows.data(), t.row_segments = static_cast<int64_t>(rows.size());
+    t.columns = columns.data(), t.column_segments = static_cast<int64_t>(columns.size());
+    t.images = c.N;
+    cut(t, c.P, tasks);
+  }
+  if (!patches) return run(tasks);
+  parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
+    ConvGather t = tasks[static_cast<size_t>(i)];
+    const int64_t rows_here = t.row_end - t.row_begin;
+    const Workspace<float> patches_here(t.images * rows_here * t.x_row + kPatchSlack);
+    float* to = patches_here.data();
+    for (int64_t n = 0; n < t.images; ++n)
+      make_patches(problem, x + ((t.x - x) / t.x_image + n) * problem.H * problem.W * problem.C, t.row_begin, t.row_end,
+                   to + n * rows_here * t.x_row);
+    t.x = to - t.row_begin * t.x_row;
+    t.x_image = rows_here * t.x_row;
+    conv_simd().gather(t);
+  });
+}
+
+void backward_input_direct(const ConvBackwardInput& f) {
+  const ConvShape& c = f.shape;
+  const float *gy = static_cast<const float*>(f.gy), *w = static_cast<const float*>(f.w);
+  float* gx = static_cast<float*>(f.gx);
+  const int64_t depth = c.group_depth(), width = c.group_width(), taps = c.R * c.S;
+  std::vector<Phase> rows, columns;
+  for (int64_t a = 0; a < c.stride_h; ++a)
+    rows.push_back(backward_phase(a, c.H, c.P, c.R, c.stride_h, c.padding_h, c.dilation_h));
+  for (int64_t a = 0; a < c.stride_w; ++a)
+    columns.push_back(backward_phase(a, c.W, c.Q, c.S, c.stride_w, c.padding_w, c.dilation_w));
+
+  // Every phase has its own taps, which together are all taps; its packed weights follow those of the phase before.
+  const int64_t group_size = packed_size(depth, taps, width);
+  const Workspace<float> packed(c.groups * group_size);
+  const int64_t blocks = ceil_div(depth, conv_simd().block);
+  std::vector<ConvGather> tasks;
+  int64_t at = 0;
+  for (size_t a = 0; a < rows.size(); ++a)
+    for (size_t b = 0; b < columns.size(); ++b) {
+      const Phase &row = rows[a], &column = columns[b];
+      std::vector<int64_t> tap_offset;
+      for (int64_t m = row.taps - 1; m >= 0; --m)
+        for (int64_t l = column.taps - 1; l >= 0; --l)
+          tap_offset.push_back(((row.first_tap + m * row.tap_stride) * c.S + column.first_tap + l * column.tap_stride) *
+                               depth);
+      const int64_t phase_size = packed_size(depth, row.taps * column.taps, width);
+      parallel_for(c.groups * blocks, [&](int64_t i) {
+        const int64_t g = i / blocks;
+        pack_block(packed.data() + at + g * phase_size, w + g * width * taps * depth, depth, i % blocks, tap_offset,
+                   width, 1, taps * depth);
+      });
+      for (int64_t g = 0; g < c.groups; ++g) {
+        ConvGather t{};
+        t.x = gy + g * width;
+        t.x_pixel = c.K, t.x_row = c.Q * c.K, t.x_image = c.P * t.x_row;
+        t.in_step_h = t.in_step_w = 1;
+        t.tap_step_h = c.dilation_h, t.tap_step_w = c.dilation_w;
+        t.depth = width;
+        t.y = gx + static_cast<int64_t>(a) * c.W * c.C + static_cast<int64_t>(b) * c.C + g * depth;
+        t.y_pixel = c.stride_w * c.C, t.y_row = c.stride_h * c.W * c.C, t.y_image = c.H * c.W * c.C;
+        t.w = packed.data() + at + g * phase_size;
+        t.taps_h = row.taps, t.taps_w = column.taps;
+        t.channels = depth;
+        t.rows = row.segments.data(), t.row_segments = static_cast<int64_t>(row.segments.size());
+        t.columns = column.segments.data(), t.column_segments = static_cast<int64_t>(column.segments.size());
+        t.images = c.N;
+        if (column.inputs > 0) cut(t, row.inputs, tasks);
+      }
+      at += c.groups * phase_size;
+    }
+  run(tasks);
+}
+
+namespace {
+
+// ---- weight gradient
+
+/// How a weight gradient is cut. Task (part, group, side): the sum over the part's pixels for a rectangle of output
+/// channels x depth whose accumulators stay in L2. Parts are summed in their order, so the bits depend on the problem
+/// alone.
+struct WeightPlan {
+  int64_t depth_each, channels_each;  // a task's share
+  int64_t depth_tasks, channel_tasks;
+  int64_t images, band;  // pixels of a chunk: so many images, or a band of rows of one
+  int64_t chunks, bands, parts;
+  int64_t acc_size;  // floats of a task's accumulators
+};
+
+WeightPlan weight_plan(const ConvShape& c) {
+  WeightPlan plan{};
+  const int64_t taps = c.R * c.S, block = conv_simd().block, depth = c.group_depth(), width = c.group_width();
+  // Accumulators of at most 192 KiB, as square as the channels allow, in whole blocks.
+  int64_t side = block;
+  while ((side + block) * (side + block) * taps <= kTaskFloats) side += block;
+  plan.depth_each = std::min(depth, ceil_div(side, kConvDepthBlock) * kConvDepthBlock);
+  plan.channels_each = std::min(width, side);
+  if (depth < side) plan.channels_each = std::min(width, std::max(block, kTaskFloats / (taps * depth) / block * block));
+  if (width < side)
+    plan.depth_each =
+        std::min(depth, std::max(kConvDepthBlock, kTaskFloats / (taps * width) / kConvDepthBlock * kConvDepthBlock));
+  plan.depth_tasks = ceil_div(depth, plan.depth_each);
+  plan.channel_tasks = ceil_div(width, plan.channels_each);
+  // A chunk of pixels: one depth block of x in L1, all of the task's x and gy in L2.
+  const int64_t pixels =
+      std::clamp<int64_t>(kTaskFloats / (plan.depth_each + plan.channels_each), 32, kL1Floats / kConvDepthBlock);
+  plan.images = std::clamp<int64_t>(pixels / std::max<int64_t>(1, c.P * c.Q), 1, std::max<int64_t>(c.N, 1));
+  plan.band =
+      plan.images > 1 ? c.P : std::clamp<int64_t>(pixels / std::max<int64_t>(1, c.Q), 1, std::max<int64_t>(c.P, 1));
+  plan.bands = ceil_div(c.P, plan.band);
+  plan.chunks = ceil_div(c.N, plan.images) * plan.bands;
+  const int64_t tasks = c.groups * plan.depth_tasks * plan.channel_tasks;
+  plan.parts = std::clamp<int64_t>(ceil_div(kTasks / 2, tasks), 1, std::max<int64_t>(1, plan.chunks));
+  plan.acc_size = ceil_div(plan.channels_each, block) * block * taps * plan.depth_each;
+  return plan;
+}
+
+/// The taps of one axis as backward-weights sees them, for outputs [begin, end): which of those outputs use tap t, and
+/// the input (less `origin`) of the first.
+std::vector<ConvSegment> tap_segments(int64_t begin, int64_t end, int64_t inputs, int64_t window, int64_t stride,
+                                      int64_t padding, int64_t dilation, int64_t origin) {
+  std::vector<ConvSegment> segments;
+  for (int64_t t = 0; t < window; ++t) {
+    const int64_t shift = padding - t * dilation;  // output o reads input o·stride - shift
+    const int64_t first = std::clamp(shift > 0 ? ceil_div(shift, stride) : 0, begin, end);
+    const int64_t last = inputs - 1 + shift < 0 ? 0 : (inputs - 1 + shift) / stride + 1;
+    const int64_t count = std::max<int64_t>(std::min(last, end) - first, 0);
+    segments.push_back({first - begin, count, t, 1, count ? first * stride - shift - origin : 0});
+  }
+  return segments;
+}
+
+/// to[block][pixel][lanes] from the channels [0, channels) of each pixel.
+void pack_pixels(float* to, int64_t block_step, const float* from, int64_t pixel_step, int64_t pixels, int64_t channels,
+                 int64_t lanes) {
+  const int64_t full = lanes == 16 ? channels / 16 : 0;
+  for (int64_t i = 0; i < pixels; ++i, to += lanes, from += pixel_step) {
+    for (int64_t b = 0; b < full; ++b) std::memcpy(to + b * block_step, from + b * 16, 64);
+    for (int64_t c0 = full * lanes; c0 < channels; c0 += lanes)
+      std::memcpy(to + c0 / lanes * block_step, from + c0,
+                  static_cast<size_t>(std::min(lanes, channels - c0)) * sizeof(float));
+  }
+}
+
+/// One task: its accumulators over the chunks [chunk_begin, chunk_end).
+/// x is the input itself; `patches_of` is the original problem when c works on its patches, else null.
+void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPlan& plan, const float* x,
+                 const float* gy, int64_t group, int64_t d0, int64_t k0, int64_t chunk_begin, int64_t chunk_end,
+                 float* acc, float* x_packed, float* gy_packed) {
+  const int64_t block = conv_simd().block;
+  const int64_t depth = std::min(plan.depth_each, c.group_depth() - d0);
+  const int64_t channels = std::min(plan.channels_each, c.group_width() - k0);
+  std::fill_n(acc, plan.acc_size, 0.f);
+  const auto columns = tap_segments(0, c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w, 0);
+  for (int64_t chunk = chunk_begin; chunk < chunk_end; ++chunk) {
+    const int64_t n0 = chunk / plan.bands * plan.images, images = std::min(plan.images, c.N - n0);
+    const int64_t p0 = chunk % plan.bands * plan.band, p1 = std::min(p0 + plan.band, c.P);
+    const int64_t h0 = std::clamp<int64_t>(p0 * c.stride_h - c.padding_h, 0, c.H);
+    const int64_t h1 = std::clamp<int64_t>((p1 - 1) * c.stride_h - c.padding_h + (c.R - 1) * c.dilation_h + 1, h0, c.H);
+    const auto rows = tap_segments(p0, p1, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h, h0);
+
+    ConvOuter t{};
+    t.acc = acc;
+    t.taps_h = c.R, t.taps_w = c.S, t.depth = depth, t.channels = channels;
+    t.images = images;
+    t.in_step_h = c.stride_h, t.in_step_w = c.stride_w;
+    t.tap_rows = rows.data(), t.tap_columns = columns.data();
+
+    // x: the rows the chunk touches. Few channels need no copy, unless they need padding; many would share too few
+    // cache sets at their stride.
+    const float* x_from = x + (n0 * c.H + h0) * c.W * c.C + group * c.group_depth() + d0;
+    const int64_t x_rows = h1 - h0;
+    if (patches_of) {
+      const ConvShape& o = *patches_of;
+      t.x_pixel = c.C, t.x_row = c.Q * c.C, t.x_image = x_rows * t.x_row, t.x_depth_block = kConvDepthBlock;
+      for (int64_t n = 0; n < images; ++n)
+        make_patches(o, x + (n0 + n) * o.H * o.W * o.C, p0, p1, x_packed + n * t.x_image);
+      t.x = x_packed + d0;
+    } else if (c.C <= kConvDepthBlock) {
+      t.x = x_from;
+      t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row, t.x_depth_block = 0;
+    } else {
+      t.x_pixel = kConvDepthBlock, t.x_row = c.W * t.x_pixel, t.x_image = x_rows * t.x_row,
+      t.x_depth_block = images * t.x_image;
+      for (int64_t n = 0; n < images; ++n)
+        pack_pixels(x_packed + n * t.x_image, t.x_depth_block, x_from + n * c.H * c.W * c.C, c.C, x_rows * c.W, depth,
+                    kConvDepthBlock);
+      t.x = x_packed;
+    }
+    const float* gy_from = gy + (n0 * c.P + p0) * c.Q * c.K + group * c.group_width() + k0;
+    if (c.K == block) {
+      t.gy = gy_from;
+      t.gy_pixel = c.K, t.gy_row = c.Q * c.K, t.gy_image = c.P * t.gy_row, t.gy_block = 0;
+    } else {
+      t.gy_pixel = block, t.gy_row = c.Q * block, t.gy_image = (p1 - p0) * t.gy_row, t.gy_block = images * t.gy_image;
+      for (int64_t n = 0; n < images; ++n)
+        pack_pixels(gy_packed + n * t.gy_image, t.gy_block, gy_from + n * c.P * c.Q * c.K, c.K, (p1 - p0) * c.Q,
+                    channels, block);
+      t.gy = gy_packed;
+    }
+    conv_simd().outer(t);
+  }
+}
+
+}  // namespace
+
+void backward_weight_direct(const ConvBackwardWeight& f) {
+  const ConvShape& problem = f.shape;
+  const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
+  float* gw = static_cast<float*>(f.gw);
+  const bool patches = uses_patches(problem);
+  const ConvShape c = patches ? of_patches(problem) : problem;
+  const WeightPlan plan = weight_plan(c);
+  const int64_t block = conv_simd().block, width = c.group_width();
+  const int64_t tasks = c.groups * plan.channel_tasks * plan.depth_tasks;
+  const Workspace<float> acc(tasks * plan.parts * plan.acc_size);
+  const int64_t x_rows = std::min(c.H, (plan.band - 1) * c.stride_h + (c.R - 1) * c.dilation_h + 1);
+  const int64_t x_packed_size =
+      plan.images * x_rows * c.W * (patches ? c.C : ceil_div(plan.depth_each, kConvDepthBlock) * kConvDepthBlock) +
+      kPatchSlack;
+  const int64_t gy_packed_size = plan.images * plan.band * c.Q * ceil_div(plan.channels_each, block) * block;
+  parallel_for(tasks * plan.parts, [&](int64_t i) {
+    const int64_t part = i % plan.parts, task = i / plan.parts;
+    const int64_t d = task % plan.depth_tasks, k = task / plan.depth_tasks % plan.channel_tasks;
+    const Workspace<float> x_packed(x_packed_size), gy_packed(gy_packed_size);
+    std::fill_n(gy_packed.data(), gy_packed_size, 0.f);  // lanes beyond the last channel must not hold NaN
+    weight_task(c, patches ? &problem : nullptr, plan, x, gy, task / plan.depth_tasks / plan.channel_tasks,
+                d * plan.depth_each, k * plan.channels_each, part * plan.chunks / plan.parts,
+                (part + 1) * plan.chunks / plan.parts, acc.data() + i * plan.acc_size, x_packed.data(),
+                gy_packed.data());
+  });
+  // gw[k][t][d] = the parts' sum, in order, and out of the blocks' layout.
+  const int64_t taps = c.R * c.S, depth_all = c.group_depth();
+  parallel_for(c.groups * ceil_div(width, block), [&](int64_t i) {
+    const int64_t g = i / ceil_div(width, block), k0 = i % ceil_div(width, block) * block;
+    for (int64_t dt = 0; dt < plan.depth_tasks; ++dt) {
+      const int64_t task = (g * plan.channel_tasks + k0 / plan.channels_each) * plan.depth_tasks + dt;
+      const int64_t d0 = dt * plan.depth_each, depth = std::min(plan.depth_each, depth_all - d0);
+      const int64_t k_task = k0 / plan.channels_each * plan.channels_each;
+      const int64_t channels = std::min(plan.channels_each, width - k_task);
+      const int64_t b = (k0 - k_task) / block, lanes = block_lanes(channels, b);
+      float* sum = acc.data() + task * plan.parts * plan.acc_size + b * block * taps * depth;
+      const int64_t size = lanes * taps * depth;
+      for (int64_t part = 1; part < plan.parts; ++part)
+        for (int64_t e = 0; e < size; ++e) sum[e] += sum[part * plan.acc_size + e];
+      for (int64_t l = 0; l < std::min(lanes, width - k0); ++l)
+        for (int64_t t = 0; t < taps; ++t)
+          for (int64_t e = 0; e < depth; ++e)
+            gw[((g * width + k0 + l) * taps + t) * depth_all + d0 + e] = sum[(t * depth + e) * lanes + l];
+    }
+  });
+}
+
+}  // namespace gradus::cpu

@@ -1,0 +1,67 @@
+#pragma once
+// The direct convolution's inner kernels, compiled once per instruction set (conv2d_*_simd.cpp), and the plain structs
+// by which conv2d_direct.cpp hands them work. Layers above use conv2d_kernels.hpp.
+//
+// Everything is channels-last. A "block" is the vector of output channels that stays in registers: two native vectors,
+// or one for a remainder. Weights are packed as [block][tap row][tap column][depth][channel of the block], so that the
+// innermost loop reads them in order; the weight gradient is accumulated in the same layout.
+
+#include <cstdint>
+
+#include "core/isa.hpp"
+
+namespace gradus {
+
+/// Outputs first, first + 1, … (`count` of them) along one axis that see the same taps [tap0, tap0 + taps). The first
+/// of those taps reads input position in0 at output `first`, and in_step further on at each following output. Positions
+/// on padding never appear: the taps that would read them are left out.
+struct ConvSegment {
+  std::int64_t first, count;
+  std::int64_t tap0, taps;
+  std::int64_t in0;
+};
+
+/// y[n, i, j, k] = bias[k] + sum over taps and depth of w · x, for images [0, images), rows [row_begin, row_end), all
+/// columns, and blocks [block_begin, block_end). Forward convolution, and backward-data of one stride phase.
+struct ConvGather {
+  const float* x;
+  std::int64_t x_image, x_row, x_pixel;  // floats between neighbours
+  std::int64_t in_step_h, in_step_w;     // input rows (columns) between neighbouring outputs
+  std::int64_t tap_step_h, tap_step_w;   // input rows (columns) between neighbouring taps
+  std::int64_t depth;                    // channels summed over at each tap
+  float* y;
+  std::int64_t y_image, y_row, y_pixel;
+  const float* w;  // packed
+  std::int64_t taps_h, taps_w;
+  const float* bias;      // [channels] or null
+  std::int64_t channels;  // outputs' channels
+  const ConvSegment* rows;
+  const ConvSegment* columns;
+  std::int64_t row_segments, column_segments;
+  std::int64_t images, row_begin, row_end, block_begin, block_end;
+};
+
+/// acc[block][tap][depth][lane] += sum over pixels of x · gy, for one packed chunk of pixels.
+/// x is packed [depth / kDepthBlock][image][row][column][kDepthBlock], gy [block][image][row][column][block lanes].
+struct ConvOuter {
+  const float* x;
+  std::int64_t x_depth_block, x_image, x_row, x_pixel;  // floats between neighbours
+  const float* gy;
+  std::int64_t gy_block, gy_image, gy_row, gy_pixel;
+  float* acc;
+  std::int64_t taps_h, taps_w, depth, channels;
+  std::int64_t images, in_step_h, in_step_w, tap_step_h, tap_step_w;
+  const ConvSegment* tap_rows;  // for each tap row: the output rows that see it (first, count) and in0 at the first
+  const ConvSegment* tap_columns;
+};
+
+struct ConvSimd {
+  int block;  // channels of a full block
+  void (*gather)(const ConvGather&);
+  void (*outer)(const ConvOuter&);
+};
+GRADUS_ISA_TABLE(ConvSimd, conv_simd)
+
+inline constexpr std::int64_t kConvDepthBlock = 16;
+
+}  // namespace gradus

@@ -1,0 +1,68 @@
+#pragma once
+// conv2d on plain memory, CPU: the three kernels and their candidates.
+//
+// All work on dense channels-last memory: x [N,H,W,C], weight [K,R,S,C/groups], y [N,P,Q,K]; gradients gx, gw, gy
+// alike. Multiply-adds of each kernel: N P Q K R S C/groups.
+
+#include <cstdint>
+
+#include "core/dtype.hpp"
+#include "ops/candidates.hpp"
+
+namespace gradus {
+
+/// One convolution: sizes, and how the window moves. P and Q follow from the rest by conv_output().
+struct ConvShape {
+  std::int64_t N, C, H, W;  // x [N, C, H, W]
+  std::int64_t K, R, S;     // weight [K, C/groups, R, S]
+  std::int64_t P, Q;        // y [N, K, P, Q]
+  std::int64_t stride_h = 1, stride_w = 1, padding_h = 0, padding_w = 0, dilation_h = 1, dilation_w = 1, groups = 1;
+
+  std::int64_t group_depth() const { return C / groups; }  // input channels of a group
+  std::int64_t group_width() const { return K / groups; }  // output channels of a group
+  std::int64_t x_size() const { return N * H * W * C; }
+  std::int64_t y_size() const { return N * P * Q * K; }
+  std::int64_t w_size() const { return K * R * S * group_depth(); }
+  double multiply_adds() const { return static_cast<double>(y_size()) * static_cast<double>(R * S * group_depth()); }
+};
+
+/// Size of the output along one axis; 0 when the dilated window does not fit into the padded input.
+inline std::int64_t conv_output(std::int64_t size, std::int64_t window, std::int64_t stride, std::int64_t padding,
+                                std::int64_t dilation) {
+  const std::int64_t room = size + 2 * padding - dilation * (window - 1) - 1;
+  return room < 0 ? 0 : room / stride + 1;
+}
+
+// Problems. All memory has the one dtype, f32 or f64; each kernel writes its whole result.
+struct ConvForward {  // y = x * w (+ bias)
+  ConvShape shape;
+  DType dtype;
+  const void *x, *w, *bias;  // bias [K] or null
+  void* y;
+};
+struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that saw x[n,h,w,c]
+  ConvShape shape;
+  DType dtype;
+  const void *gy, *w;
+  void* gx;
+};
+struct ConvBackwardWeight {  // gw[k,r,s,c] = sum over n, p, q of gy x
+  ConvShape shape;
+  DType dtype;
+  const void *x, *gy;
+  void* gw;
+};
+
+namespace cpu {
+
+const Candidates<ConvForward>& conv2d_forward();
+const Candidates<ConvBackwardInput>& conv2d_backward_input();
+const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
+
+// direct: conv2d_direct.cpp
+void forward_direct(const ConvForward&);
+void backward_input_direct(const ConvBackwardInput&);
+void backward_weight_direct(const ConvBackwardWeight&);
+
+}  // namespace cpu
+}  // namespace gradus

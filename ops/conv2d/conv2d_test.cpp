@@ -1,0 +1,245 @@
+#include "ops/conv2d/conv2d.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "autograd/engine.hpp"
+#include "autograd/gradcheck.hpp"
+#include "autograd/node.hpp"
+#include "core/parallel.hpp"
+#include "core/random.hpp"
+#include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/view/view.hpp"
+
+namespace gradus {
+namespace {
+
+struct Case {
+  const char* name;
+  Shape x;
+  Shape weight;
+  Conv2dOptions options;
+};
+
+const Case kCases[] = {
+    {"3x3, same size", {2, 16, 8, 8}, {16, 16, 3, 3}, {.padding = 1}},
+    {"3x3, odd sizes", {3, 5, 9, 7}, {6, 5, 3, 3}, {.padding = 1}},
+    {"3x3 stride 2", {3, 16, 9, 7}, {32, 16, 3, 3}, {.stride = 2, .padding = 1}},
+    {"3x3 stride 2, even size", {2, 32, 8, 8}, {64, 32, 3, 3}, {.stride = 2, .padding = 1}},
+    {"3x3 no padding", {2, 24, 6, 10}, {20, 24, 3, 3}, {}},
+    {"first layer 3x3", {2, 3, 11, 13}, {16, 3, 3, 3}, {.padding = 1}},
+    {"first layer 7x7 stride 2", {2, 3, 23, 19}, {20, 3, 7, 7}, {.stride = 2, .padding = 3}},
+    {"first layer 11x11 stride 4", {1, 3, 35, 40}, {24, 3, 11, 11}, {.stride = 4, .padding = 2}},
+    {"1x1", {2, 40, 5, 7}, {33, 40, 1, 1}, {}},
+    {"1x1 deep", {1, 300, 7, 7}, {200, 300, 1, 1}, {}},
+    {"1x1 stride 2", {2, 24, 6, 7}, {40, 24, 1, 1}, {.stride = 2}},
+    {"1x1 with padding", {2, 8, 3, 3}, {8, 8, 1, 1}, {.padding = 1}},
+    {"1x7 and its padding", {2, 12, 9, 9}, {10, 12, 1, 7}, {.padding = {0, 3}}},
+    {"window of one column, two strides", {2, 17, 10, 4}, {33, 17, 3, 1}, {.stride = {2, 1}, .padding = {1, 0}}},
+    {"stride above the window", {2, 8, 7, 7}, {8, 8, 2, 2}, {.stride = 3}},
+    {"dilation 2", {2, 8, 12, 12}, {12, 8, 3, 3}, {.padding = 2, .dilation = 2}},
+    {"dilation and stride", {2, 6, 12, 11}, {5, 6, 3, 3}, {.stride = 2, .padding = 2, .dilation = {2, 3}}},
+    {"few channels dilated", {1, 3, 12, 12}, {8, 3, 3, 3}, {.padding = 2, .dilation = 2}},
+    {"padding beyond the window", {1, 4, 3, 3}, {8, 4, 3, 3}, {.padding = 4}},
+    {"2 groups", {2, 32, 9, 9}, {48, 16, 3, 3}, {.padding = 1, .groups = 2}},
+    {"8 groups of 4", {2, 32, 7, 9}, {32, 4, 3, 3}, {.padding = 1, .groups = 8}},
+    {"9 groups of 4, stride 2", {2, 36, 8, 9}, {36, 4, 3, 3}, {.stride = 2, .padding = 1, .groups = 9}},
+    {"4 groups of 8", {2, 32, 6, 6}, {32, 8, 3, 3}, {.padding = 1, .groups = 4}},
+    {"3 groups, uneven channels", {1, 6, 8, 8}, {9, 2, 3, 3}, {.padding = 1, .groups = 3}},
+    {"depthwise", {2, 24, 9, 8}, {24, 1, 3, 3}, {.padding = 1, .groups = 24}},
+    {"depthwise 5x5 stride 2, 13 channels", {2, 13, 9, 8}, {13, 1, 5, 5}, {.stride = 2, .padding = 2, .groups = 13}},
+    {"depthwise with two outputs per channel", {1, 10, 6, 6}, {20, 1, 3, 3}, {.padding = 1, .groups = 10}},
+    {"1-sized everything", {1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+    {"one channel", {2, 1, 5, 5}, {1, 1, 3, 3}, {.padding = 1}},
+    {"window as large as the input", {2, 20, 5, 4}, {30, 20, 5, 4}, {}},
+    {"wide, several bands of rows", {1, 64, 40, 48}, {16, 64, 3, 3}, {.padding = 1}},
+    {"deep, several stretches of depth", {1, 260, 5, 5}, {40, 260, 3, 3}, {.padding = 1}},
+    {"empty batch", {0, 4, 4, 4}, {4, 4, 3, 3}, {.padding = 1}},
+};
+
+Tensor random(const Shape& shape, DType dtype, std::uint64_t seed, Format format = Format::channels_last) {
+  Generator generator{seed, 0};
+  Tensor x = empty(shape, {.dtype = dtype, .format = format});
+  uniform_(x, -1, 1, generator);
+  return x;
+}
+
+double largest(const Tensor& x) {
+  double m = 0;
+  for (double v : x.to_vector<double>()) m = std::max(m, std::isfinite(v) ? std::abs(v) : HUGE_VAL);
+  return m;
+}
+
+/// Largest difference over the largest value.
+double difference(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  const auto u = a.to_vector<double>(), v = b.to_vector<double>();
+  double m = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) m = std::max(m, std::isfinite(u[i]) ? std::abs(u[i] - v[i]) : HUGE_VAL);
+  return m / std::max(largest(b), 1e-30);
+}
+
+Shape output_shape(const Case& c) {
+  const Conv2dOptions& o = c.options;
+  return {c.x[0], c.weight[0], conv_output(c.x[2], c.weight[2], o.stride.h, o.padding.h, o.dilation.h),
+          conv_output(c.x[3], c.weight[3], o.stride.w, o.padding.w, o.dilation.w)};
+}
+
+/// Runs fn under every candidate that is not the reference and compares with the reference.
+template <class List, class Fn>
+void each_candidate(const Case& c, const List& list, DType dtype, Fn&& fn) {
+  Tensor expected;
+  {
+    const ForceKernel force(list.kernel(), "reference");
+    expected = fn();
+  }
+  for (const auto& candidate : list.all()) {
+    CAPTURE(c.name);
+    CAPTURE(candidate.name);
+    const ForceKernel force(list.kernel(), candidate.name);
+    // Errors of a sum of n terms grow as the square root of n; the windows here have up to a few thousand.
+    CHECK(difference(fn(), expected) < (dtype == DType::f32 ? 4e-6 : 1e-13));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("conv2d: every candidate agrees with the reference, forward and backward, in f32 and f64") {
+  for (const Case& c : kCases)
+    for (DType dtype : {DType::f32, DType::f64}) {
+      const Tensor x = random(c.x, dtype, 1), w = random(c.weight, dtype, 2), gy = random(output_shape(c), dtype, 3);
+      const Tensor bias = random({c.weight[0]}, dtype, 4, Format::contiguous);
+      each_candidate(c, cpu::conv2d_forward(), dtype, [&] { return conv2d(x, w, {}, c.options); });
+      each_candidate(c, cpu::conv2d_forward(), dtype, [&] { return conv2d(x, w, bias, c.options); });
+      each_candidate(c, cpu::conv2d_backward_input(), dtype, [&] { return conv2d_input_grad(gy, w, c.x, c.options); });
+      each_candidate(c, cpu::conv2d_backward_weight(), dtype,
+                     [&] { return conv2d_weight_grad(x, gy, c.weight, c.options); });
+    }
+}
+
+TEST_CASE("conv2d: known values, a cross-correlation with zero padding and a bias") {
+  const Tensor x = from_data({1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 1, 3, 3});
+  const Tensor w = from_data({1, 2, 3, 4}, {1, 1, 2, 2});
+  const Tensor b = from_data({100.0}, {1});
+  CHECK(conv2d(x, w).to_vector<float>() == std::vector<float>{37, 47, 67, 77});
+  CHECK(conv2d(x, w, b, {.stride = 2, .padding = 1}).to_vector<float>() == std::vector<float>{104, 118, 136, 177});
+}
+
+TEST_CASE("conv2d: NCHW operands and views give the same values as channels-last ones") {
+  const Tensor x = random({2, 6, 7, 8}, DType::f32, 1), w = random({4, 6, 3, 3}, DType::f32, 2);
+  const Tensor y = conv2d(x, w, {}, {.padding = 1});
+  CHECK(y.is_contiguous(Format::channels_last));
+  CHECK(difference(conv2d(contiguous(x), contiguous(w), {}, {.padding = 1}), y) == 0);
+  const Tensor wide = random({2, 9, 8, 7}, DType::f32, 5);
+  const Tensor view = narrow(transpose(wide, 2, 3), 1, 2, 6);
+  CHECK(difference(conv2d(view, w), conv2d(channels_last(view), w)) == 0);
+}
+
+TEST_CASE("conv2d: the bits do not depend on the number of threads") {
+  const Tensor x = random({5, 16, 20, 20}, DType::f32, 1), w = random({32, 16, 3, 3}, DType::f32, 2);
+  const Tensor gy = random({5, 32, 20, 20}, DType::f32, 3);
+  const int before = num_threads();
+  std::vector<std::vector<float>> results;
+  for (int threads : {1, 3}) {
+    set_num_threads(threads);
+    results.push_back(conv2d_weight_grad(x, gy, w.shape(), {.padding = 1}).to_vector<float>());
+  }
+  set_num_threads(before);
+  CHECK(results[0] == results[1]);
+}
+
+TEST_CASE("conv2d: NaN in x stays in the windows that see it") {
+  Tensor x = random({1, 3, 6, 6}, DType::f32, 1);
+  x.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();  // pixel (0, 0)
+  const auto y = conv2d(x, random({20, 3, 3, 3}, DType::f32, 2), {}, {.padding = 1}).to_vector<float>();
+  for (int k = 0; k < 20; ++k)
+    for (int i = 0; i < 36; ++i) CHECK(std::isnan(y[static_cast<std::size_t>(k * 36 + i)]) == (i / 6 < 2 && i % 6 < 2));
+}
+
+TEST_CASE("conv2d: gradients and gradients of gradients agree with finite differences") {
+  const Case cases[] = {
+      {"padded", {2, 2, 4, 3}, {3, 2, 3, 3}, {.padding = 1}},
+      {"stride 2", {1, 2, 5, 4}, {2, 2, 3, 2}, {.stride = {2, 1}, .padding = {1, 0}}},
+      {"stride that leaves pixels out", {1, 2, 6, 6}, {2, 2, 1, 1}, {.stride = 2}},
+      {"dilation", {1, 2, 5, 5}, {2, 2, 2, 2}, {.dilation = 2}},
+      {"groups", {1, 4, 3, 3}, {4, 2, 2, 2}, {.padding = 1, .groups = 2}},
+      {"depthwise", {1, 3, 3, 3}, {3, 1, 3, 3}, {.padding = 1, .groups = 3}},
+      {"1-sized", {1, 1, 1, 1}, {1, 1, 1, 1}, {}},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    Tensor x = random(c.x, DType::f64, 1), w = random(c.weight, DType::f64, 2);
+    Tensor b = random({c.weight[0]}, DType::f64, 3, Format::contiguous);
+    for (const Tensor& t : {x, w, b}) set_requires_grad(t);
+    const auto fn = [&](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], in[2], c.options); };
+    CHECK_NOTHROW(gradcheck(fn, {x, w, b}));
+    CHECK_NOTHROW(gradgradcheck(fn, {x, w, b}));
+  }
+}
+
+TEST_CASE("conv2d: an input that needs no gradient gets none, and nothing is saved for it") {
+  Tensor x = random({1, 2, 4, 4}, DType::f32, 1), w = random({3, 2, 3, 3}, DType::f32, 2);
+  set_requires_grad(w);
+  const Tensor y = conv2d(x, w);
+  CHECK(y.node()->saved_bytes() == x.bytes());
+  backward(y, ones_like(y));
+  CHECK(grad_of(w).shape() == w.shape());
+}
+
+TEST_CASE("conv2d: on the meta device it has a shape and computes nothing") {
+  const Tensor y = conv2d(empty({8, 3, 224, 224}, {.device = kMeta}), empty({64, 3, 7, 7}, {.device = kMeta}), {},
+                          {.stride = 2, .padding = 3});
+  CHECK(y.shape() == Shape{8, 64, 112, 112});
+}
+
+TEST_CASE("conv2d: its errors say the rule, what came, and the operands") {
+  const Tensor x = zeros({8, 64, 32, 32}), w = zeros({16, 3, 3, 3});
+  CHECK_THROWS_WITH_AS(conv2d(x, w, {}, {.padding = 1}),
+                       "conv2d: weight reads 3 input channels, x has 64\n"
+                       "  x       f32 [8, 64, 32, 32]  cpu\n"
+                       "  weight  f32 [16, 3, 3, 3]  cpu     stride 1, padding 1, groups 1",
+                       ShapeError);
+  const auto message = [](auto&& fn) -> std::string {
+    try {
+      fn();
+    } catch (const Error& e) {
+      const std::string text = e.what();
+      return text.substr(0, text.find('\n'));
+    }
+    return "no error";
+  };
+  const Tensor w64 = zeros({16, 64, 3, 3});
+  CHECK(message([&] {
+          conv2d(zeros({64, 32, 32}), w64);
+        }) == "conv2d: x [N,C,H,W] and weight [K,C/groups,R,S] have 4 dimensions");
+  CHECK(message([&] { conv2d(x, w64, {}, {.stride = {1, 0}}); }) == "conv2d: stride is at least 1, got 1x0");
+  CHECK(message([&] { conv2d(x, w64, {}, {.padding = -1}); }) == "conv2d: padding is at least 0, got -1");
+  CHECK(message([&] { conv2d(x, w64, {}, {.dilation = 0}); }) == "conv2d: dilation is at least 1, got 0");
+  CHECK(message([&] { conv2d(x, w64, {}, {.groups = 0}); }) == "conv2d: groups is at least 1, got 0");
+  CHECK(message([&] { conv2d(x, w64, {}, {.groups = 3}); }) == "conv2d: 64 input channels do not divide into 3 groups");
+  CHECK(message([&] {
+          conv2d(x, zeros({10, 16, 3, 3}), {}, {.groups = 4});
+        }) == "conv2d: 10 output channels do not divide into 4 groups");
+  CHECK(message([&] { conv2d(x, w64, {}, {.groups = 2}); }) ==
+        "conv2d: weight reads 64 input channels per group, x has 32");
+  CHECK(message([&] { conv2d(x, zeros({16, 64, 0, 3})); }) == "conv2d: the window is empty");
+  CHECK(message([&] {
+          conv2d(x, zeros({16, 64, 33, 3}));
+        }) == "conv2d: the window, 33x3 with dilation, is larger than the padded input, 32x32");
+  CHECK(message([&] { conv2d(x, w64, zeros({15})); }) == "conv2d: bias is [16], one for each output channel");
+  CHECK_THROWS_AS(conv2d(x, zeros({16, 64, 3, 3}, {.dtype = DType::f64})), DTypeError);
+  CHECK_THROWS_AS(conv2d(zeros({1, 1, 1, 1}, {.dtype = DType::i64}), zeros({1, 1, 1, 1}, {.dtype = DType::i64})),
+                  DTypeError);
+  CHECK_THROWS_AS(conv2d(x, empty({16, 64, 3, 3}, {.device = kMeta})), DeviceError);
+  CHECK(message([&] {
+          conv2d_input_grad(x, w64, {8, 64, 32, 32});
+        }) == "conv2d.backward_input: gy is [8, 16, 30, 30], the shape of the result");
+  CHECK(message([&] {
+          conv2d_weight_grad(x, x, {16, 64, 3, 3});
+        }) == "conv2d.backward_weight: gy is [8, 16, 30, 30], the shape of the result");
+}
+
+}  // namespace gradus
