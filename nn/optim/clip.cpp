@@ -1,0 +1,78 @@
+#include "nn/optim/clip.hpp"
+
+#include <cmath>
+
+#include "autograd/node.hpp"
+#include "nn/optim/optim_kernels.hpp"
+#include "nn/optim/spans.hpp"
+
+namespace gradus::optim {
+namespace {
+
+struct Gradients {
+  std::vector<Tensor> tensors;
+  std::vector<std::int64_t> sizes;
+};
+
+Gradients gradients(const char* caller, const std::vector<Tensor>& parameters) {
+  Gradients all;
+  for (const Tensor& p : parameters) {
+    const Tensor g = p.requires_grad() ? grad_of(p) : Tensor();
+    if (!g.defined() || g.numel() == 0) continue;
+    check<DTypeError>(g.dtype() == DType::f32 || g.dtype() == DType::f64, "{}: takes f32 or f64 gradients, got {}",
+                      caller, describe(g));
+    check<DeviceError>(g.device() == kCpu, "{}: no kernel for {} in this build", caller, to_string(g.device()));
+    // What has gaps is made dense: all below is element by element, in any order.
+    if (!g.is_dense()) set_grad(p, g.clone());
+    all.tensors.push_back(grad_of(p));
+    all.sizes.push_back(g.numel());
+  }
+  return all;
+}
+
+/// fn(kernel's element type, address, elements) over all gradients in parallel.
+template <class Fn>
+void each(const Gradients& all, const char* writer, Fn&& fn) {
+  parallel_spans(all.sizes, [&](const Span& s) {
+    const Tensor& g = all.tensors[s.tensor];
+    fn(g.dtype() == DType::f64, element(g, s.begin), s.end - s.begin);
+  });
+  for (const Tensor& g : all.tensors) g.written(writer);
+}
+
+double norm_of(const Gradients& all) {
+  double sum = 0;
+  for (const Tensor& g : all.tensors) {
+    // One partial sum per chunk, added in order: the same bits for any number of threads.
+    const std::int64_t n = g.numel(), chunks = (n + kTaskElements - 1) / kTaskElements;
+    std::vector<double> partial(static_cast<std::size_t>(chunks));
+    parallel_ranges(n, kTaskElements, [&](std::int64_t begin, std::int64_t end) {
+      partial[static_cast<std::size_t>(begin / kTaskElements)] =
+          optim_simd().sum_of_squares[g.dtype() == DType::f64](element(g, begin), end - begin);
+    });
+    for (const double p : partial) sum += p;
+  }
+  return std::sqrt(sum);
+}
+
+}  // namespace
+
+double grad_norm(const std::vector<Tensor>& parameters) { return norm_of(gradients("grad_norm", parameters)); }
+
+double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm) {
+  check(max_norm > 0, "clip_grad_norm: max_norm must be positive, got {}", max_norm);
+  const Gradients all = gradients("clip_grad_norm", parameters);
+  const double norm = norm_of(all);
+  if (std::isfinite(norm) && norm > max_norm)
+    each(all, "clip_grad_norm",
+         [&](bool f64, void* g, std::int64_t n) { optim_simd().scale[f64](g, max_norm / norm, n); });
+  return norm;
+}
+
+void clip_grad_value(const std::vector<Tensor>& parameters, double bound) {
+  check(bound > 0, "clip_grad_value: bound must be positive, got {}", bound);
+  each(gradients("clip_grad_value", parameters), "clip_grad_value",
+       [&](bool f64, void* g, std::int64_t n) { optim_simd().clamp[f64](g, bound, n); });
+}
+
+}  // namespace gradus::optim
