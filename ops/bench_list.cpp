@@ -4,6 +4,7 @@ namespace gradus {
 
 // Defined in each operator's <op>_bench.cpp; it appends its cases.
 void bench_conv2d(BenchList& list);
+void bench_batch_norm(BenchList& list);
 void bench_pointwise(BenchList& list);
 
 BenchList bench_cases(const std::string& only) {
@@ -13,6 +14,7 @@ BenchList bench_cases(const std::string& only) {
   };
   const Row rows[] = {
       {"conv2d", bench_conv2d},
+      {"batch_norm", bench_batch_norm},
       {"pointwise", bench_pointwise},
   };
   BenchList list;

@@ -1,0 +1,264 @@
+#include "ops/batch_norm/batch_norm.hpp"
+
+#include <cmath>
+
+#include "autograd/node.hpp"
+#include "autograd/recompute.hpp"
+#include "ops/batch_norm/batch_norm_kernels.hpp"
+#include "ops/pointwise/binary.hpp"
+#include "ops/reduce/reduce.hpp"
+#include "ops/run.hpp"
+#include "ops/view/view.hpp"
+
+namespace gradus {
+namespace {
+
+/// The order in which x is [rows, channels] in memory.
+Format rows_of_channels(const Tensor& x) { return x.rank() == 4 ? Format::channels_last : Format::contiguous; }
+
+struct BatchNormNode final : Node {
+  BatchNormOptions options;
+  Saved x, weight;
+  Tensor mean, inv_std;  // [C], f64: of x, and 1 / sqrt(var + eps)
+  Tensor scale, shift;   // [C], x's dtype: y before the ReLU is x * scale + shift [+ residual]
+  Tensor mask;           // bits y > 0; with both a residual and ReLU
+  // Positions among the inputs after x; 0 where not given.
+  std::size_t weight_at = 0, bias_at = 0, residual_at = 0;
+
+  const char* name() const override { return "batch_norm"; }
+  void release() override {
+    x.reset();
+    weight.reset();
+    mean = inv_std = scale = shift = mask = Tensor();
+  }
+  std::int64_t saved_bytes() const override {
+    std::int64_t bytes = x.bytes();
+    for (const Tensor& t : {mean, inv_std, scale, shift, mask})
+      if (t.defined()) bytes += t.bytes();
+    return bytes;
+  }
+
+  bool wants(std::size_t at) const { return at != 0 && needs(at); }
+
+  Grads backward(const Tensor& gy) override {
+    if (grad_enabled()) return composed(gy);
+    return dispatch_float(name(), dtype, [&]<class T>(T) { return fused<T>(gy); });
+  }
+
+  template <class T>
+  Grads fused(const Tensor& gy) {
+    const Tensor in = x.get(*this);
+    const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
+    const Format order = rows_of_channels(in);
+    // A gradient that nobody else will look at is overwritten by the one that takes its place.
+    const bool spare = !gy.is_contiguous(order) || gy.unique_storage();
+    const Tensor g = dense(gy.detach(), order);
+    const Gate gate = !options.relu ? Gate::none : residual_at != 0 ? Gate::from_mask : Gate::from_x;
+
+    Grads grads(inputs.size());
+    const TensorOptions like{.dtype = dtype, .device = gy.device()};
+    if (wants(weight_at)) grads[weight_at] = empty({channels}, like);
+    if (wants(bias_at)) grads[bias_at] = empty({channels}, like);
+    if (wants(residual_at)) grads[residual_at] = !options.relu || spare ? g : empty_like(in);
+    if (needs(0)) grads[0] = spare && !wants(residual_at) ? g : empty_like(in);
+
+    run("batch_norm.backward", gy.device(), [&] {
+      const auto n = static_cast<std::size_t>(channels);
+      const double* mu = mean.data<double>();
+      const double* istd = inv_std.data<double>();
+      const T* s = scale.data<T>();
+      const T* t = shift.data<T>();
+      const auto* bits = mask.defined() ? static_cast<const std::uint32_t*>(mask.data_ptr()) : nullptr;
+      const std::vector<T> center(mu, mu + n);
+      std::vector<double> sum_g(n), sum_gx(n);
+      if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at))
+        batch_norm_backward_reduce<T>(
+            {rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), sum_g.data(), sum_gx.data()});
+      for (std::size_t c = 0; c < n && wants(weight_at); ++c)
+        grads[weight_at].data<T>()[c] = static_cast<T>(sum_gx[c] * istd[c]);
+      for (std::size_t c = 0; c < n && wants(bias_at); ++c) grads[bias_at].data<T>()[c] = static_cast<T>(sum_g[c]);
+
+      T* gx = needs(0) ? grads[0].data<T>() : nullptr;
+      T* gres = wants(residual_at) && options.relu ? grads[residual_at].data<T>() : nullptr;
+      if (gx == nullptr && gres == nullptr) return;
+      // gx = scale * (g - mean(g) - xhat * mean(g * xhat)); constant statistics have no such corrections.
+      std::vector<T> b(n), c0(n);
+      if (options.training)
+        for (std::size_t c = 0; c < n; ++c) {
+          const double share = static_cast<double>(s[c]) / static_cast<double>(rows);
+          b[c] = static_cast<T>(-share * istd[c] * istd[c] * sum_gx[c]);
+          c0[c] = static_cast<T>(-share * sum_g[c]);
+        }
+      batch_norm_backward_apply<T>({rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), s,
+                                    b.data(), c0.data(), gx, gres});
+    });
+    return grads;
+  }
+
+  /// The same in recorded operators. ReLU's gate is a constant there: its own derivative is 0 wherever it has one.
+  Grads composed(const Tensor& gy) {
+    const Tensor in = x.get(*this);
+    Shape per_channel = Shape::filled(in.rank(), 1);
+    per_channel[1] = in.shape()[1];
+    Dims others{0};
+    for (int d = 2; d < in.rank(); ++d) others.push_back(d);
+
+    Tensor centered, istd;
+    if (options.training) {
+      centered = in - gradus::mean(in, others, true);
+      istd = rsqrt(gradus::mean(square(centered), others, true) + options.eps);
+    } else {
+      centered = in - reshape(to(mean, dtype), per_channel);
+      istd = reshape(to(inv_std, dtype), per_channel);
+    }
+    const Tensor normal = centered * istd;
+    const Tensor g = options.relu ? gy * open_gate(in.detach(), per_channel) : gy;
+
+    Grads grads(inputs.size());
+    if (wants(weight_at)) grads[weight_at] = reshape(sum(g * normal, others), {in.shape()[1]});
+    if (wants(bias_at)) grads[bias_at] = sum(g, others);
+    if (wants(residual_at)) grads[residual_at] = g;
+    if (needs(0)) {
+      Tensor factor = istd;
+      if (weight.defined()) factor = factor * reshape(weight.get(*this), per_channel);
+      grads[0] = options.training
+                     ? factor * (g - gradus::mean(g, others, true) - normal * gradus::mean(g * normal, others, true))
+                     : factor * g;
+    }
+    return grads;
+  }
+
+  /// 1 where y > 0, else 0, off the tape.
+  Tensor open_gate(const Tensor& in, const Shape& per_channel) {
+    const NoGrad off;
+    if (residual_at == 0)
+      return greater(in * reshape(scale, per_channel) + reshape(shift, per_channel),
+                     zeros({}, {.dtype = dtype, .device = in.device()}));
+    Tensor open = empty_like(in);
+    run("batch_norm.expand_mask", in.device(), [&] {
+      dispatch_float(name(), dtype, [&]<class T>(T) {
+        const std::int64_t channels = in.shape()[1];
+        expand_mask(static_cast<const std::uint32_t*>(mask.data_ptr()), channels == 0 ? 0 : in.numel() / channels,
+                    channels, open.data<T>());
+      });
+    });
+    return open;
+  }
+};
+
+void check_operands(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                    const Tensor& bias, const BatchNormOptions& options, const Tensor& residual) {
+  check<ShapeError>(x.rank() == 2 || x.rank() == 4, "batch_norm: takes [N,C] or [N,C,H,W]\n{}", describe({{"x", &x}}));
+  const std::initializer_list<std::pair<const char*, const Tensor*>> operands = {
+      {"x", &x},       {"running_mean", &running_mean}, {"running_var", &running_var}, {"weight", &weight},
+      {"bias", &bias}, {"residual", &residual}};
+  check_same_device("batch_norm", operands);
+  check_same_dtype("batch_norm", operands);
+  const std::int64_t channels = x.shape()[1];
+  for (const auto& [operand, tensor] : operands) {
+    if (!tensor->defined() || tensor == &x || tensor == &residual) continue;
+    check<ShapeError>(tensor->shape() == Shape{channels}, "batch_norm: {} is not [{}], one value per channel of x\n{}",
+                      operand, channels, describe({{"x", &x}, {operand, tensor}}));
+  }
+  check<ShapeError>(!residual.defined() || residual.shape() == x.shape(),
+                    "batch_norm: residual does not have x's shape\n{}", describe({{"x", &x}, {"residual", &residual}}));
+  check(options.eps > 0, "batch_norm: eps {} is not above 0", options.eps);
+  check(options.momentum >= 0 && options.momentum <= 1, "batch_norm: momentum {} is not in [0, 1]", options.momentum);
+  check(running_mean.defined() == running_var.defined(), "batch_norm: of running_mean and running_var one is missing");
+  if (options.training) {
+    const std::int64_t values = channels == 0 ? 2 : x.numel() / channels;
+    check<ShapeError>(values > 1, "batch_norm: training needs more than 1 value per channel, got {}\n{}", values,
+                      describe({{"x", &x}}));
+  } else {
+    check(running_mean.defined(), "batch_norm: outside training it needs running_mean and running_var\n{}",
+          describe({{"x", &x}}));
+  }
+}
+
+/// r = (1 - momentum) r + momentum s
+template <class T>
+void follow(const Tensor& running, const std::vector<double>& batch, double factor, double momentum) {
+  T* r = running.data<T>();
+  const std::int64_t stride = running.strides()[0];
+  for (std::size_t c = 0; c < batch.size(); ++c) {
+    T& value = r[static_cast<std::int64_t>(c) * stride];
+    value = static_cast<T>((1 - momentum) * static_cast<double>(value) + momentum * factor * batch[c]);
+  }
+  running.written("batch_norm");
+}
+
+}  // namespace
+
+Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, const BatchNormOptions& options, const Tensor& residual_any) {
+  check_operands(x_any, running_mean, running_var, weight, bias, options, residual_any);
+  const Format order = rows_of_channels(x_any);
+  const Tensor x = contiguous(x_any, order);
+  const Tensor residual = residual_any.defined() ? contiguous(residual_any, order) : Tensor();
+  const std::int64_t channels = x.shape()[1], rows = channels == 0 ? 0 : x.numel() / channels;
+  const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
+  const TensorOptions f64{.dtype = DType::f64, .device = x.device()};
+
+  std::vector<Tensor> inputs{x};
+  auto node = std::make_shared<BatchNormNode>();
+  const auto add_input = [&](const Tensor& t) -> std::size_t {
+    if (!t.defined()) return 0;
+    inputs.push_back(t);
+    return inputs.size() - 1;
+  };
+  node->weight_at = add_input(weight);
+  node->bias_at = add_input(bias);
+  node->residual_at = add_input(residual);
+  const bool recorded = recording(inputs);
+
+  Tensor y = empty(x.shape(), {.dtype = x.dtype(), .device = x.device(), .format = order});
+  node->options = options;
+  node->mean = empty({channels}, f64);
+  node->inv_std = empty({channels}, f64);
+  node->scale = empty({channels}, like);
+  node->shift = empty({channels}, like);
+  if (recorded && options.relu && residual.defined())
+    node->mask = empty({4 * mask_words(rows, channels)}, {.dtype = DType::u8, .device = x.device()});
+
+  dispatch_float("batch_norm", x.dtype(), [&]<class T>(T) {
+    run("batch_norm", x.device(), [&] {
+      std::vector<double> mean, var;
+      if (options.training) {
+        Moments moments = batch_norm_stats(x.data<T>(), rows, channels);
+        mean = std::move(moments.mean);
+        var = std::move(moments.m2);
+        for (double& v : var) v /= static_cast<double>(moments.count);
+        if (running_mean.defined() && !recomputing()) {
+          const auto n = static_cast<double>(moments.count);
+          follow<T>(running_mean, mean, 1, options.momentum);
+          follow<T>(running_var, var, n / (n - 1), options.momentum);
+        }
+      } else {
+        mean = running_mean.to_vector<double>();
+        var = running_var.to_vector<double>();
+      }
+      double* istd = node->inv_std.data<double>();
+      for (std::size_t c = 0; c < var.size(); ++c) istd[c] = 1 / std::sqrt(var[c] + options.eps);
+      std::copy(mean.begin(), mean.end(), node->mean.data<double>());
+      const Tensor w = weight.defined() ? dense(weight.detach(), Format::contiguous) : Tensor();
+      const Tensor b = bias.defined() ? dense(bias.detach(), Format::contiguous) : Tensor();
+      const ScaleShift s = batch_norm_scale_shift(channels, mean.data(), istd, w.defined() ? w.data<T>() : nullptr,
+                                                  b.defined() ? b.data<T>() : nullptr);
+      T* scale = node->scale.data<T>();
+      T* shift = node->shift.data<T>();
+      std::copy(s.scale.begin(), s.scale.end(), scale);
+      std::copy(s.shift.begin(), s.shift.end(), shift);
+      batch_norm_apply<T>({rows, channels, x.data<T>(), residual.defined() ? residual.data<T>() : nullptr, scale, shift,
+                           options.relu, y.data<T>(),
+                           node->mask.defined() ? static_cast<std::uint32_t*>(node->mask.data_ptr()) : nullptr});
+    });
+  });
+  if (recorded) {
+    node->x = x;
+    if (weight.defined()) node->weight = weight;
+    attach(y, std::move(node), inputs);
+  }
+  return y;
+}
+
+}  // namespace gradus
