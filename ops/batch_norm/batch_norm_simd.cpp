@@ -89,10 +89,13 @@ template <class T>
 void gate_mask(const T* gy, const std::uint32_t* mask, int64_t n, T* g) {
   for (; n > 0; n -= kMaskBlock, gy += kMaskBlock, g += kMaskBlock, mask += kMaskLanes) {
     if (n >= kMaskBlock) {
+      std::uint32_t word[kMaskLanes];
+      for (int l = 0; l < kMaskLanes; ++l) word[l] = mask[l];
       for (int k = 0; k < 32; ++k) {
-        GRADUS_IVDEP
-        for (int l = 0; l < kMaskLanes; ++l)
-          g[k * kMaskLanes + l] = (mask[l] & (std::uint32_t{1} << k)) != 0 ? gy[k * kMaskLanes + l] : T(0);
+        T v[kMaskLanes];
+        for (int l = 0; l < kMaskLanes; ++l) v[l] = gy[k * kMaskLanes + l];
+        for (int l = 0; l < kMaskLanes; ++l) v[l] = (word[l] >> k & 1) != 0 ? v[l] : T(0);
+        for (int l = 0; l < kMaskLanes; ++l) g[k * kMaskLanes + l] = v[l];
       }
     } else {
       for (int64_t e = 0; e < n; ++e) g[e] = (mask[e % kMaskLanes] >> (e / kMaskLanes) & 1) != 0 ? gy[e] : T(0);
