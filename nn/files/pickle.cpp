@@ -50,6 +50,8 @@ constexpr Global kGlobals[] = {
     {"torch._utils._rebuild_tensor", Meaning::rebuild_tensor},
     {"torch._utils._rebuild_tensor_v2", Meaning::rebuild_tensor},
     {"torch._utils._rebuild_parameter", Meaning::rebuild_parameter},
+    {"torch._utils._rebuild_parameter_with_state", Meaning::rebuild_parameter},
+    {"torch.nn.parameter.Parameter", Meaning::rebuild_parameter},  // PyTorch before 0.4
     {"torch.Size", Meaning::same},
     {"torch.device", Meaning::arguments},
     {"torch.float64", Meaning::name_only},
@@ -62,6 +64,8 @@ constexpr Global kGlobals[] = {
     {"torch.bool", Meaning::name_only},
     {"collections.OrderedDict", Meaning::dict},
     {"collections.Counter", Meaning::dict},
+    {"builtins.set", Meaning::same},
+    {"__builtin__.set", Meaning::same},
     {"_codecs.encode", Meaning::encode},
     {"numpy.dtype", Meaning::numpy_dtype},
     {"numpy.core.multiarray.scalar", Meaning::numpy_scalar},
@@ -507,15 +511,16 @@ class Reader {
     push({.kind = Kind::storage, .integer = static_cast<std::int64_t>(doc_.storages.size() - 1)});
   }
 
-  /// BUILD: the state of an object. A dict's is Python attributes (state_dict's "_metadata"), which are dropped.
+  /// BUILD: the state of an object. A dict's is Python attributes (state_dict's "_metadata") and a parameter's whether
+  /// it requires a gradient; both are dropped.
   void build() {
     const Ref state = pop();
     const Value& object = at(top());
-    require(object.kind == Kind::dict || object.kind == Kind::text, "{} does not take a state", describe(object.kind));
-    if (object.kind == Kind::text) {  // a numpy.dtype: (version, byte order, ...)
-      require(argument(at(state), 1, Kind::text, "numpy.dtype").text != ">",
-              "numpy.dtype: big-endian numbers are not read");
-    }
+    if (object.kind == Kind::dict || object.kind == Kind::tensor) return;
+    require(object.kind == Kind::text, "{} does not take a state", describe(object.kind));
+    // text is a numpy.dtype, its state (version, byte order, ...)
+    require(argument(at(state), 1, Kind::text, "numpy.dtype").text != ">",
+            "numpy.dtype: big-endian numbers are not read");
   }
 
   // ---- the machine ----

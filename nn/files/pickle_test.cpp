@@ -115,6 +115,19 @@ TEST_CASE("pickle: a tensor must lie inside its storage") {
   CHECK(refused("K\0"s + huge + huge + "\x86K\0K\0\x86"s).find("reach beyond") != std::string::npos);
 }
 
+TEST_CASE("pickle: a parameter is its tensor, as old and new PyTorch write it") {
+  std::string tensor = tensor_program("K\0K\4\x85K\1\x85"s);
+  tensor.pop_back();  // STOP
+  for (const std::string& program : {"ctorch.nn.parameter\nParameter\n" + tensor + "\x85\x81(\x88\x89}tb.",
+                                     "ctorch._utils\n_rebuild_parameter\n(" + tensor + "\x88}tR."}) {
+    const Document doc = load(as_bytes(program), "f");
+    CHECK(doc.at(doc.root).kind == Kind::tensor);
+    CHECK(doc.tensors[0].shape == std::vector<std::int64_t>{4});
+  }
+  CHECK(error_of("ctorch.nn.parameter\nParameter\nK\1\x85\x81.").find("argument 0 is an integer, not a tensor") !=
+        std::string::npos);
+}
+
 TEST_CASE("pickle: depth, values, memory and the stack are bounded") {
   CHECK(error_of(std::string(200, '(')) == "f: pickle, byte 100: nested more than 100 deep");
   CHECK(error_of(")" + std::string(200, '\x85')) == "f: pickle, byte 101: nested more than 100 deep");
