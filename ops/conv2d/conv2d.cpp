@@ -25,6 +25,7 @@ ConvShape checked_shape(const char* op, const Shape& x, const Shape& w, const Co
   check<ValueError>(o.dilation.h >= 1 && o.dilation.w >= 1, "{}: dilation is at least 1, got {}\n{}", op,
                     to_string(o.dilation), shown());
   check<ValueError>(o.groups >= 1, "{}: groups is at least 1, got {}\n{}", op, o.groups, shown());
+  check<ShapeError>(x[1] >= 1, "{}: x has no channels\n{}", op, shown());
   check<ShapeError>(x[1] % o.groups == 0, "{}: {} input channels do not divide into {} groups\n{}", op, x[1], o.groups,
                     shown());
   check<ShapeError>(w[0] % o.groups == 0, "{}: {} output channels do not divide into {} groups\n{}", op, w[0], o.groups,

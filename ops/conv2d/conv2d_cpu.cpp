@@ -243,12 +243,22 @@ bool backward_input_is_direct(const ConvBackwardInput& p) {
 }
 bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32; }
 
+bool forward_is_groups(const ConvForward& p) { return forward_is_direct(p) && is_lane_groups(p.shape); }
+bool backward_input_is_groups(const ConvBackwardInput& p) {
+  return backward_input_is_direct(p) && is_lane_groups(p.shape);
+}
+bool backward_weight_is_groups(const ConvBackwardWeight& p) {
+  return backward_weight_is_direct(p) && is_lane_groups(p.shape);
+}
+constexpr const char* kGroupsIdea = "several groups in one vector; bound by bytes (depthwise) or shuffles";
+
 }  // namespace
 
 const Candidates<ConvForward>& conv2d_forward() {
   static const Candidates<ConvForward> list(
       "conv2d.forward",
-      {{"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
+      {{"lane_groups", kGroupsIdea, forward_is_groups, forward_groups},
+       {"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
         forward_direct},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
         [](const ConvForward& p) {
@@ -263,7 +273,8 @@ const Candidates<ConvForward>& conv2d_forward() {
 const Candidates<ConvBackwardInput>& conv2d_backward_input() {
   static const Candidates<ConvBackwardInput> list(
       "conv2d.backward_input",
-      {{"direct", "a stride-1 convolution of gy for each phase of the stride; bound by multiply-adds",
+      {{"lane_groups", kGroupsIdea, backward_input_is_groups, backward_input_groups},
+       {"direct", "a stride-1 convolution of gy for each phase of the stride; bound by multiply-adds",
         backward_input_is_direct, backward_input_direct},
        {"im2col_gemm", "BLAS, then windows added back; bound by the product", always<ConvBackwardInput>,
         [](const ConvBackwardInput& p) {
@@ -278,7 +289,8 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
 const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
   static const Candidates<ConvBackwardWeight> list(
       "conv2d.backward_weight",
-      {{"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
+      {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups},
+       {"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
         backward_weight_direct},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvBackwardWeight>,
         [](const ConvBackwardWeight& p) {

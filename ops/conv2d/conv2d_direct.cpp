@@ -1,14 +1,12 @@
 // The direct convolution: which taps each output sees, how the work is cut into tasks, and the packing. The inner loops
 // are in conv2d_simd.cpp.
 
-#include "ops/conv2d/conv2d_direct.hpp"
-
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
 #include "core/parallel.hpp"
-#include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/conv2d/conv2d_plan.hpp"
 #include "ops/workspace.hpp"
 
 namespace gradus::cpu {
@@ -16,63 +14,7 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t kL1Floats = 16 << 10 >> 2;     // x of one depth block that stays in L1 in the weight gradient
-constexpr int64_t kTaskFloats = 192 << 10 >> 2;  // x that a task reads again for each block: most of an L2
-constexpr int64_t kTasks = 64;                   // enough to balance any sensible number of cores
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// ---- which taps an output sees
-
-/// The axis as seen from the output of a forward convolution: output o and tap t meet at input o·stride - padding +
-/// t·dilation.
-std::vector<ConvSegment> forward_segments(int64_t outputs, int64_t inputs, int64_t window, int64_t stride,
-                                          int64_t padding, int64_t dilation) {
-  std::vector<ConvSegment> segments;
-  for (int64_t o = 0; o < outputs; ++o) {
-    const int64_t at = o * stride - padding;
-    const int64_t tap0 = at >= 0 ? 0 : std::min(ceil_div(-at, dilation), window);
-    const int64_t end = at >= inputs ? 0 : std::min(ceil_div(inputs - at, dilation), window);
-    const int64_t taps = std::max<int64_t>(end - tap0, 0);
-    if (!segments.empty() && segments.back().taps == taps && (taps == 0 || segments.back().tap0 == tap0))
-      ++segments.back().count;
-    else
-      segments.push_back({o, 1, taps ? tap0 : 0, taps, taps ? at + tap0 * dilation : 0});
-  }
-  return segments;
-}
-
-/// The axis of backward-data, for the inputs h ≡ phase (mod stride): h = phase + i·stride receives gy[p] w[t] wherever
-/// h + padding = p·stride + t·dilation. With stride 1 or dilation 1 (all that `direct` takes) the taps that meet a
-/// phase are t = first_tap, first_tap + tap_stride, …, and walking them downwards walks p upwards by dilation.
-struct Phase {
-  int64_t first_tap, tap_stride, taps;
-  int64_t inputs;  // how many h there are
-  std::vector<ConvSegment> segments;
-};
-Phase backward_phase(int64_t phase, int64_t inputs, int64_t outputs, int64_t window, int64_t stride, int64_t padding,
-                     int64_t dilation) {
-  Phase f;
-  f.tap_stride = stride;
-  f.first_tap = (phase + padding) % stride;
-  f.taps = f.first_tap < window ? ceil_div(window - f.first_tap, stride) : 0;
-  f.inputs = phase < inputs ? ceil_div(inputs - phase, stride) : 0;
-  const int64_t last_tap = f.first_tap + (f.taps - 1) * stride;
-  for (int64_t i = 0; i < f.inputs; ++i) {
-    // Tap number m counts from the last tap down; it reads p = (h + padding - last_tap)/stride + m (stride > 1), or
-    // h + padding - last_tap·dilation + m·dilation (stride 1).
-    const int64_t h = phase + i * stride;
-    const int64_t start = stride > 1 ? (h + padding - last_tap) / stride : h + padding - last_tap * dilation;  // exact
-    const int64_t tap0 = start >= 0 ? 0 : std::min(ceil_div(-start, dilation), f.taps);
-    const int64_t end = start >= outputs ? 0 : std::min(ceil_div(outputs - start, dilation), f.taps);
-    const int64_t taps = std::max<int64_t>(end - tap0, 0);
-    if (!f.segments.empty() && f.segments.back().taps == taps && (taps == 0 || f.segments.back().tap0 == tap0))
-      ++f.segments.back().count;
-    else
-      f.segments.push_back({i, 1, taps ? tap0 : 0, taps, taps ? start + tap0 * dilation : 0});
-  }
-  return f;
-}
+constexpr int64_t kL1Floats = 16 << 10 >> 2;  // x of one depth block that stays in L1 in the weight gradient
 
 // ---- packing of weights: [block][tap row][tap column][depth][lanes of the block]
 
@@ -143,35 +85,6 @@ ConvShape of_patches(const ConvShape& c) {
   return d;
 }
 
-// ---- cutting into tasks
-
-/// Cuts one gather into tasks: some images, or a band of rows of one, small enough that x stays in L2 while the blocks
-/// pass over it; and fewer blocks per task where that leaves too few tasks.
-void cut(const ConvGather& whole, int64_t rows, std::vector<ConvGather>& tasks) {
-  if (whole.images == 0 || rows == 0) return;
-  const int64_t blocks = ceil_div(whole.channels, conv_simd().block);
-  int64_t columns = 0;
-  for (int64_t e = 0; e < whole.column_segments; ++e) columns += whole.columns[e].count;
-  const int64_t row_floats = whole.in_step_h * whole.x_row + columns * whole.channels;
-  const int64_t band = std::clamp<int64_t>(kTaskFloats / row_floats, 1, rows);
-  const int64_t images_fit = band < rows ? 1 : std::max<int64_t>(1, kTaskFloats / (rows * row_floats));
-  const int64_t images = std::clamp<int64_t>(images_fit, 1, std::max<int64_t>(1, whole.images * blocks / kTasks));
-  const int64_t pixel_tasks = ceil_div(whole.images, images) * ceil_div(rows, band);
-  const int64_t block_tasks = std::clamp<int64_t>(ceil_div(kTasks, pixel_tasks), 1, blocks);
-  const int64_t blocks_each = ceil_div(blocks, block_tasks);
-  for (int64_t n = 0; n < whole.images; n += images)
-    for (int64_t i = 0; i < rows; i += band)
-      for (int64_t b = 0; b < blocks; b += blocks_each) {
-        ConvGather t = whole;
-        t.x += n * t.x_image;
-        t.y += n * t.y_image;
-        t.images = std::min(images, whole.images - n);
-        t.row_begin = i, t.row_end = std::min(i + band, rows);
-        t.block_begin = b, t.block_end = std::min(b + blocks_each, blocks);
-        tasks.push_back(t);
-      }
-}
-
 void run(const std::vector<ConvGather>& tasks) {
   parallel_for(static_cast<int64_t>(tasks.size()),
                [&](int64_t i) { conv_simd().gather(tasks[static_cast<size_t>(i)]); });
@@ -202,22 +115,12 @@ void forward_direct(const ConvForward& f) {
   });
   std::vector<ConvGather> tasks;
   for (int64_t g = 0; g < c.groups; ++g) {
-    ConvGather t{};
-    t.x = x + g * depth;
-    t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row;
-    t.in_step_h = c.stride_h, t.in_step_w = c.stride_w;
-    t.tap_step_h = c.dilation_h, t.tap_step_w = c.dilation_w;
+    ConvGather t = forward_gather(c, x + g * depth, y + g * width, rows, columns);
     t.depth = depth;
-    t.y = y + g * width;
-    t.y_pixel = c.K, t.y_row = c.Q * c.K, t.y_image = c.P * t.y_row;
     t.w = packed.data() + g * group_size;
-    t.taps_h = c.R, t.taps_w = c.S;
     t.bias = bias ? bias + g * width : nullptr;
     t.channels = width;
-    t.rows = rows.data(), t.row_segments = static_cast<int64_t>(rows.size());
-    t.columns = columns.data(), t.column_segments = static_cast<int64_t>(columns.size());
-    t.images = c.N;
-    cut(t, c.P, tasks);
+    cut(t, c.P, blocks, tasks);
   }
   if (!patches) return run(tasks);
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
@@ -239,11 +142,8 @@ void backward_input_direct(const ConvBackwardInput& f) {
   const float *gy = static_cast<const float*>(f.gy), *w = static_cast<const float*>(f.w);
   float* gx = static_cast<float*>(f.gx);
   const int64_t depth = c.group_depth(), width = c.group_width(), taps = c.R * c.S;
-  std::vector<Phase> rows, columns;
-  for (int64_t a = 0; a < c.stride_h; ++a)
-    rows.push_back(backward_phase(a, c.H, c.P, c.R, c.stride_h, c.padding_h, c.dilation_h));
-  for (int64_t a = 0; a < c.stride_w; ++a)
-    columns.push_back(backward_phase(a, c.W, c.Q, c.S, c.stride_w, c.padding_w, c.dilation_w));
+  const auto rows = backward_phases(c.H, c.P, c.R, c.stride_h, c.padding_h, c.dilation_h);
+  const auto columns = backward_phases(c.W, c.Q, c.S, c.stride_w, c.padding_w, c.dilation_w);
 
   // Every phase has its own taps, which together are all taps; its packed weights follow those of the phase before.
   const int64_t group_size = packed_size(depth, taps, width);
@@ -251,14 +151,10 @@ void backward_input_direct(const ConvBackwardInput& f) {
   const int64_t blocks = ceil_div(depth, conv_simd().block);
   std::vector<ConvGather> tasks;
   int64_t at = 0;
-  for (size_t a = 0; a < rows.size(); ++a)
-    for (size_t b = 0; b < columns.size(); ++b) {
-      const Phase &row = rows[a], &column = columns[b];
-      std::vector<int64_t> tap_offset;
-      for (int64_t m = row.taps - 1; m >= 0; --m)
-        for (int64_t l = column.taps - 1; l >= 0; --l)
-          tap_offset.push_back(((row.first_tap + m * row.tap_stride) * c.S + column.first_tap + l * column.tap_stride) *
-                               depth);
+  for (int64_t a = 0; a < c.stride_h; ++a)
+    for (int64_t b = 0; b < c.stride_w; ++b) {
+      const Phase &row = rows[static_cast<size_t>(a)], &column = columns[static_cast<size_t>(b)];
+      const std::vector<int64_t> tap_offset = phase_taps(c, row, column);
       const int64_t phase_size = packed_size(depth, row.taps * column.taps, width);
       parallel_for(c.groups * blocks, [&](int64_t i) {
         const int64_t g = i / blocks;
@@ -266,21 +162,11 @@ void backward_input_direct(const ConvBackwardInput& f) {
                    width, 1, taps * depth);
       });
       for (int64_t g = 0; g < c.groups; ++g) {
-        ConvGather t{};
-        t.x = gy + g * width;
-        t.x_pixel = c.K, t.x_row = c.Q * c.K, t.x_image = c.P * t.x_row;
-        t.in_step_h = t.in_step_w = 1;
-        t.tap_step_h = c.dilation_h, t.tap_step_w = c.dilation_w;
+        ConvGather t = backward_gather(c, gy + g * width, gx + g * depth, a, b, row, column);
         t.depth = width;
-        t.y = gx + static_cast<int64_t>(a) * c.W * c.C + static_cast<int64_t>(b) * c.C + g * depth;
-        t.y_pixel = c.stride_w * c.C, t.y_row = c.stride_h * c.W * c.C, t.y_image = c.H * c.W * c.C;
         t.w = packed.data() + at + g * phase_size;
-        t.taps_h = row.taps, t.taps_w = column.taps;
         t.channels = depth;
-        t.rows = row.segments.data(), t.row_segments = static_cast<int64_t>(row.segments.size());
-        t.columns = column.segments.data(), t.column_segments = static_cast<int64_t>(column.segments.size());
-        t.images = c.N;
-        if (column.inputs > 0) cut(t, row.inputs, tasks);
+        cut(t, row.inputs, blocks, tasks);
       }
       at += c.groups * phase_size;
     }
@@ -328,21 +214,6 @@ WeightPlan weight_plan(const ConvShape& c) {
   plan.parts = std::clamp<int64_t>(ceil_div(kTasks / 2, tasks), 1, std::max<int64_t>(1, plan.chunks));
   plan.acc_size = ceil_div(plan.channels_each, block) * block * taps * plan.depth_each;
   return plan;
-}
-
-/// The taps of one axis as backward-weights sees them, for outputs [begin, end): which of those outputs use tap t, and
-/// the input (less `origin`) of the first.
-std::vector<ConvSegment> tap_segments(int64_t begin, int64_t end, int64_t inputs, int64_t window, int64_t stride,
-                                      int64_t padding, int64_t dilation, int64_t origin) {
-  std::vector<ConvSegment> segments;
-  for (int64_t t = 0; t < window; ++t) {
-    const int64_t shift = padding - t * dilation;  // output o reads input o·stride - shift
-    const int64_t first = std::clamp(shift > 0 ? ceil_div(shift, stride) : 0, begin, end);
-    const int64_t last = inputs - 1 + shift < 0 ? 0 : (inputs - 1 + shift) / stride + 1;
-    const int64_t count = std::max<int64_t>(std::min(last, end) - first, 0);
-    segments.push_back({first - begin, count, t, 1, count ? first * stride - shift - origin : 0});
-  }
-  return segments;
 }
 
 /// to[block][pixel][lanes] from the channels [0, channels) of each pixel.

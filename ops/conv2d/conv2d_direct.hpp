@@ -62,6 +62,16 @@ struct ConvSimd {
 };
 GRADUS_ISA_TABLE(ConvSimd, conv_simd)
 
+/// The same two for groups of few channels, where a vector of outputs spans several groups: lane k reads x of its own
+/// group, g·depth + d. As many inputs as outputs; depth must divide `lanes`; weights and accumulators are packed
+/// [lanes of outputs][tap row][tap column][d][lane]; no bias, and x and gy of ConvOuter are not packed.
+struct ConvGroupsSimd {
+  int lanes;
+  void (*gather)(const ConvGather&);
+  void (*outer)(const ConvOuter&);
+};
+GRADUS_ISA_TABLE(ConvGroupsSimd, conv_groups_simd)
+
 inline constexpr std::int64_t kConvDepthBlock = 16;
 
 }  // namespace gradus

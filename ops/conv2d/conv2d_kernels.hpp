@@ -63,6 +63,11 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
 void forward_direct(const ConvForward&);
 void backward_input_direct(const ConvBackwardInput&);
 void backward_weight_direct(const ConvBackwardWeight&);
+// lane_groups: conv2d_groups.cpp. For groups of 1, 2 or 4 inputs and as many outputs.
+bool is_lane_groups(const ConvShape&);
+void forward_groups(const ConvForward&);
+void backward_input_groups(const ConvBackwardInput&);
+void backward_weight_groups(const ConvBackwardWeight&);
 
 }  // namespace cpu
 }  // namespace gradus

@@ -219,6 +219,7 @@ TEST_CASE("conv2d: its errors say the rule, what came, and the operands") {
   CHECK(message([&] { conv2d(x, w64, {}, {.padding = -1}); }) == "conv2d: padding is at least 0, got -1");
   CHECK(message([&] { conv2d(x, w64, {}, {.dilation = 0}); }) == "conv2d: dilation is at least 1, got 0");
   CHECK(message([&] { conv2d(x, w64, {}, {.groups = 0}); }) == "conv2d: groups is at least 1, got 0");
+  CHECK(message([&] { conv2d(zeros({1, 0, 4, 4}), zeros({1, 0, 3, 3})); }) == "conv2d: x has no channels");
   CHECK(message([&] { conv2d(x, w64, {}, {.groups = 3}); }) == "conv2d: 64 input channels do not divide into 3 groups");
   CHECK(message([&] {
           conv2d(x, zeros({10, 16, 3, 3}), {}, {.groups = 4});

@@ -1,0 +1,125 @@
+// Grouped convolution with few channels in a group, and depthwise: the driver of conv2d_groups_simd.cpp.
+
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_plan.hpp"
+#include "ops/workspace.hpp"
+
+namespace gradus::cpu {
+namespace {
+
+using std::int64_t;
+
+/// packed[lanes of channels][t][d][lane] = w_at(channel, t, d), zero beyond the last channel.
+template <class Weight>
+void pack_lanes(float* packed, int64_t channels, int64_t taps, int64_t depth, Weight&& w_at) {
+  const int64_t lanes = conv_groups_simd().lanes;
+  for (int64_t c0 = 0; c0 < channels; c0 += lanes)
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t d = 0; d < depth; ++d)
+        for (int64_t c = c0; c < c0 + lanes; ++c) *packed++ = c < channels ? w_at(c, t, d) : 0.f;
+}
+
+void run(const std::vector<ConvGather>& tasks) {
+  parallel_for(static_cast<int64_t>(tasks.size()),
+               [&](int64_t i) { conv_groups_simd().gather(tasks[static_cast<size_t>(i)]); });
+}
+
+}  // namespace
+
+bool is_lane_groups(const ConvShape& c) {
+  const int64_t depth = c.group_depth();
+  return c.groups > 1 && c.C == c.K && (depth == 1 || depth == 2 || depth == 4);
+}
+
+void forward_groups(const ConvForward& f) {
+  const ConvShape& c = f.shape;
+  const float* w = static_cast<const float*>(f.w);
+  const int64_t depth = c.group_depth(), taps = c.R * c.S, blocks = ceil_div(c.K, conv_groups_simd().lanes);
+  const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
+  const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
+  const Workspace<float> packed(blocks * conv_groups_simd().lanes * taps * depth);
+  pack_lanes(packed.data(), c.K, taps, depth,
+             [&](int64_t k, int64_t t, int64_t d) { return w[(k * taps + t) * depth + d]; });
+
+  ConvGather t = forward_gather(c, static_cast<const float*>(f.x), static_cast<float*>(f.y), rows, columns);
+  t.depth = depth, t.channels = c.K;
+  t.w = packed.data();
+  t.bias = static_cast<const float*>(f.bias);
+  std::vector<ConvGather> tasks;
+  cut(t, c.P, blocks, tasks);
+  run(tasks);
+}
+
+void backward_input_groups(const ConvBackwardInput& f) {
+  const ConvShape& c = f.shape;
+  const float* w = static_cast<const float*>(f.w);
+  const int64_t depth = c.group_depth(), taps = c.R * c.S, lanes = conv_groups_simd().lanes,
+                blocks = ceil_div(c.C, lanes);
+  const auto rows = backward_phases(c.H, c.P, c.R, c.stride_h, c.padding_h, c.dilation_h);
+  const auto columns = backward_phases(c.W, c.Q, c.S, c.stride_w, c.padding_w, c.dilation_w);
+  const Workspace<float> packed(blocks * lanes * taps * depth);
+  float* at = packed.data();
+  std::vector<ConvGather> tasks;
+  for (int64_t a = 0; a < c.stride_h; ++a)
+    for (int64_t b = 0; b < c.stride_w; ++b) {
+      const Phase &row = rows[static_cast<size_t>(a)], &column = columns[static_cast<size_t>(b)];
+      const std::vector<int64_t> tap_offset = phase_taps(c, row, column);
+      // Input channel ch of its group is the column ch % depth of the weights of the group's outputs.
+      pack_lanes(at, c.C, row.taps * column.taps, depth, [&](int64_t ch, int64_t t, int64_t d) {
+        return w[(ch / depth * depth + d) * taps * depth + tap_offset[static_cast<size_t>(t)] + ch % depth];
+      });
+      ConvGather t = backward_gather(c, static_cast<const float*>(f.gy), static_cast<float*>(f.gx), a, b, row, column);
+      t.depth = depth, t.channels = c.C;
+      t.w = at;
+      cut(t, row.inputs, blocks, tasks);
+      at += blocks * lanes * row.taps * column.taps * depth;
+    }
+  run(tasks);
+}
+
+void backward_weight_groups(const ConvBackwardWeight& f) {
+  const ConvShape& c = f.shape;
+  const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
+  float* gw = static_cast<float*>(f.gw);
+  const int64_t depth = c.group_depth(), taps = c.R * c.S, lanes = conv_groups_simd().lanes,
+                blocks = ceil_div(c.K, lanes);
+  // A chunk is a band of rows whose x and gy stay in L2 while the taps pass over them; a part, some chunks.
+  const int64_t row_floats = c.stride_h * c.W * c.C + c.Q * c.K;
+  const int64_t band = std::clamp<int64_t>(kTaskFloats / std::max<int64_t>(row_floats, 1), 1, c.P);
+  const int64_t bands = ceil_div(c.P, band), chunks = c.N * bands;
+  const int64_t parts = std::clamp<int64_t>(chunks, 1, kTasks / 2), acc_size = blocks * lanes * taps * depth;
+  const Workspace<float> acc(parts * acc_size);
+  const auto columns = tap_segments(0, c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w, 0);
+  parallel_for(parts, [&](int64_t part) {
+    ConvOuter t{};
+    t.acc = acc.data() + part * acc_size;
+    std::fill_n(t.acc, acc_size, 0.f);
+    t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row;
+    t.gy_pixel = c.K, t.gy_row = c.Q * c.K, t.gy_image = c.P * t.gy_row;
+    t.taps_h = c.R, t.taps_w = c.S, t.depth = depth, t.channels = c.K;
+    t.images = 1;
+    t.in_step_h = c.stride_h, t.in_step_w = c.stride_w;
+    t.tap_columns = columns.data();
+    for (int64_t chunk = part * chunks / parts; chunk < (part + 1) * chunks / parts; ++chunk) {
+      const int64_t n = chunk / bands, p0 = chunk % bands * band, p1 = std::min(p0 + band, c.P);
+      const auto rows = tap_segments(p0, p1, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h, 0);
+      t.tap_rows = rows.data();
+      t.x = x + n * t.x_image;
+      t.gy = gy + n * t.gy_image + p0 * t.gy_row;
+      conv_groups_simd().outer(t);
+    }
+  });
+  for (int64_t k = 0; k < c.K; ++k)
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t d = 0; d < depth; ++d) {
+        const float* from = acc.data() + ((k / lanes * taps + t) * depth + d) * lanes + k % lanes;
+        float sum = 0;
+        for (int64_t part = 0; part < parts; ++part) sum += from[part * acc_size];
+        gw[(k * taps + t) * depth + d] = sum;
+      }
+}
+
+}  // namespace gradus::cpu

@@ -1,0 +1,52 @@
+#pragma once
+// What the direct kernels' drivers share: which taps each output sees, and how the work is cut into tasks.
+
+#include <vector>
+
+#include "ops/conv2d/conv2d_direct.hpp"
+#include "ops/conv2d/conv2d_kernels.hpp"
+
+namespace gradus::cpu {
+
+inline constexpr std::int64_t kTaskFloats =
+    192 << 10 >> 2;                         // what a task reads and writes again and again: less than an L2
+inline constexpr std::int64_t kTasks = 64;  // enough to balance any sensible number of cores
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// The axis as seen from the output of a forward convolution: output o and tap t meet at input o·stride - padding +
+/// t·dilation.
+std::vector<ConvSegment> forward_segments(std::int64_t outputs, std::int64_t inputs, std::int64_t window,
+                                          std::int64_t stride, std::int64_t padding, std::int64_t dilation);
+
+/// The axis of backward-data, for the inputs h ≡ phase (mod stride): h = phase + i·stride receives gy[p] w[t] wherever
+/// h + padding = p·stride + t·dilation. With stride 1 or dilation 1 (all that the direct kernels take) the taps that
+/// meet a phase are t = first_tap, first_tap + tap_stride, …, and walking them downwards walks p upwards by dilation.
+struct Phase {
+  std::int64_t first_tap, tap_stride, taps;
+  std::int64_t inputs;  // how many h there are
+  std::vector<ConvSegment> segments;
+};
+std::vector<Phase> backward_phases(std::int64_t inputs, std::int64_t outputs, std::int64_t window, std::int64_t stride,
+                                   std::int64_t padding, std::int64_t dilation);
+/// Where the taps of a phase lie in a channel's weights [R][S][depth], downwards from the last: r·S·depth + s·depth.
+std::vector<std::int64_t> phase_taps(const ConvShape&, const Phase& row, const Phase& column);
+
+/// The taps of one axis as backward-weights sees them, for outputs [begin, end): which of those outputs use tap t, and
+/// the input (less `origin`) of the first.
+std::vector<ConvSegment> tap_segments(std::int64_t begin, std::int64_t end, std::int64_t inputs, std::int64_t window,
+                                      std::int64_t stride, std::int64_t padding, std::int64_t dilation,
+                                      std::int64_t origin);
+
+/// The geometry of a forward gather, and of the backward gather for phase (a, b) of the strides. Still to be set:
+/// depth, channels, packed weights.
+ConvGather forward_gather(const ConvShape&, const float* x, float* y, const std::vector<ConvSegment>& rows,
+                          const std::vector<ConvSegment>& columns);
+ConvGather backward_gather(const ConvShape&, const float* gy, float* gx, std::int64_t a, std::int64_t b,
+                           const Phase& row, const Phase& column);
+
+/// Cuts one gather over `rows` rows and `blocks` blocks into tasks: some images, or a band of rows of one, small enough
+/// that x stays in L2 while the blocks pass over it; and fewer blocks per task where that leaves too few tasks.
+void cut(const ConvGather& whole, std::int64_t rows, std::int64_t blocks, std::vector<ConvGather>& tasks);
+
+}  // namespace gradus::cpu
