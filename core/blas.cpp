@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstdlib>
 
 #include "core/error.hpp"
@@ -60,6 +62,9 @@ void call(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, T al
       for (std::int64_t j = 0; j < n; ++j) c[i * ldc + j] = beta == T(0) ? T(0) : beta * c[i * ldc + j];
     return;
   }
+  check<ShapeError>(std::max({m, n, k, lda, ldb, ldc}) <= INT_MAX,
+                    "gemm: OpenBLAS counts in 32 bits; got M {}, N {}, K {}, rows of {}, {} and {}", m, n, k, lda, ldb,
+                    ldc);
   const auto i32 = [](std::int64_t v) { return static_cast<int>(v); };
   const int op_a = ta ? kTrans : kNoTrans, op_b = tb ? kTrans : kNoTrans;
   if constexpr (std::is_same_v<T, float>)
@@ -72,7 +77,8 @@ template <class T>
 void tiled(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, T alpha, const T* a, std::int64_t lda,
            const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
   if (m == 0 || n == 0) return;
-  // Tiles of about 256 x 512 amortise the packing of A and B; small products are one tile, below what a hand-over costs.
+  // Tiles of about 256 x 512 amortise the packing of A and B; small products are one tile, below what a hand-over
+  // costs.
   const bool small = m * n * std::max<std::int64_t>(k, 1) < 64 * 64 * 64;
   const std::int64_t tile_m = small ? m : 256, tile_n = small ? n : 512;
   const std::int64_t rows = (m + tile_m - 1) / tile_m, columns = (n + tile_n - 1) / tile_n;

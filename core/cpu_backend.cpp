@@ -3,7 +3,8 @@
 // Blocks are rounded to size classes (four to each power of two, so at most a quarter is wasted) and go back to their
 // class's free list, never to the system: in steady state a training step allocates nothing fresh, and so pays no page
 // faults (a fresh 51 MB buffer costs four times its reuse). Small classes are carved from 2 MiB arenas; large ones are
-// mapped alone, 2 MiB aligned, with huge pages advised.
+// mapped alone, in whole 2 MiB pages at a 2 MiB boundary, with huge pages advised. Only when the system refuses memory
+// are cached blocks given back.
 
 #include <sys/mman.h>
 
@@ -32,7 +33,7 @@ constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kArena = std::int64_t{2} << 20;
 constexpr std::int64_t kLarge = kArena / 2;  // from here on a block gets a mapping of its own
 
-/// Classes 64, 80, 96, 112, 128, 160, …: (4 + q) * 2^e with q in 0..3.
+/// Classes 64, 80, 96, 112, 128, 160, …: (4 + q) * 2^e with q in 1..4, then rounded up to whole cache lines.
 struct SizeClass {
   int index;
   std::int64_t bytes;
@@ -82,13 +83,7 @@ class CpuBackend final : public Backend {
   /// Unmaps the cached large blocks; small ones stay in their arenas.
   void empty_cache() {
     std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < free_.size(); ++i) {
-      const std::int64_t bytes = class_bytes_[i];
-      if (bytes < kLarge) continue;
-      for (void* data : free_[i]) ::munmap(data, static_cast<std::size_t>(mapped(bytes)));
-      stats_.reserved -= mapped(bytes) * static_cast<std::int64_t>(free_[i].size());
-      free_[i].clear();
-    }
+    unmap_free_blocks();
   }
 
   void fill(const MemoryView& y, double value) override {
@@ -150,6 +145,16 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  void unmap_free_blocks() {
+    for (std::size_t i = 0; i < free_.size(); ++i) {
+      const std::int64_t bytes = class_bytes_[i];
+      if (bytes < kLarge) continue;
+      for (void* data : free_[i]) ::munmap(data, static_cast<std::size_t>(mapped(bytes)));
+      stats_.reserved -= mapped(bytes) * static_cast<std::int64_t>(free_[i].size());
+      free_[i].clear();
+    }
+  }
+
   static std::int64_t mapped(std::int64_t bytes) { return (bytes + kArena - 1) / kArena * kArena; }
 
   void* take(SizeClass c, std::int64_t asked) {
@@ -184,7 +189,14 @@ class CpuBackend final : public Backend {
   /// `bytes` (whole arenas) at a 2 MiB boundary: maps one arena more and gives the ends back.
   void* map(std::int64_t bytes, std::int64_t asked) {
     const auto size = static_cast<std::size_t>(bytes), arena = static_cast<std::size_t>(kArena);
-    void* raw = ::mmap(nullptr, size + arena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const auto reserve = [&] {
+      return ::mmap(nullptr, size + arena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    };
+    void* raw = reserve();
+    if (raw == MAP_FAILED) {
+      unmap_free_blocks();
+      raw = reserve();
+    }
     if (raw == MAP_FAILED) out_of_memory(asked);
     const auto address = reinterpret_cast<std::uintptr_t>(raw);
     const std::uintptr_t begin = (address + arena - 1) / arena * arena;
@@ -216,6 +228,7 @@ CpuBackend& instance() {
 }  // namespace
 
 Backend& cpu_backend() { return instance(); }
+std::int64_t cpu_block_bytes(std::int64_t bytes) { return size_class(bytes).bytes; }
 void empty_cache() { instance().empty_cache(); }
 
 }  // namespace gradus

@@ -5,30 +5,31 @@
 
 namespace gradus {
 
-Backend& cpu_backend();  // core/cpu_backend.cpp
+// core/cpu_backend.cpp
+Backend& cpu_backend();
+std::int64_t cpu_block_bytes(std::int64_t bytes);
 
 namespace {
 
-/// Counts what tensors would hold, and holds nothing.
+/// Counts what tensors would hold on the CPU, rounding included, and holds nothing.
 class MetaBackend final : public Backend {
  public:
   void* allocate(std::int64_t bytes) override {
-    const std::int64_t now = current_.fetch_add(bytes) + bytes;
+    const std::int64_t block = cpu_block_bytes(bytes);
+    const std::int64_t now = current_.fetch_add(block) + block;
     std::int64_t peak = peak_.load();
     while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
     }
     ++allocations_;
     return nullptr;
   }
-  void release(void*, std::int64_t bytes) noexcept override { current_ -= bytes; }
+  void release(void*, std::int64_t bytes) noexcept override { current_ -= cpu_block_bytes(bytes); }
   MemoryStats memory_stats() const override {
     return {.current = current_, .peak = peak_, .reserved = 0, .allocations = allocations_};
   }
   void reset_peak() override { peak_ = current_.load(); }
   void fill(const MemoryView&, double) override {}
-  void copy(const MemoryView&, const MemoryView&) override {
-    fail<DeviceError>("copy: a meta tensor has no values");
-  }
+  void copy(const MemoryView&, const MemoryView&) override { fail<DeviceError>("copy: a meta tensor has no values"); }
   void accumulate(const MemoryView&, const MemoryView&) override {}
 
  private:

@@ -22,14 +22,14 @@ struct Device {
 inline constexpr Device kCpu{DeviceType::cpu, 0};
 inline constexpr Device kMeta{DeviceType::meta, 0};
 
-std::string to_string(Device);           // "cpu", "cuda:0", "meta"
+std::string to_string(Device);                     // "cpu", "cuda:0", "meta"
 Device device_from_name(const std::string& name);  // throws ValueError
 
 struct MemoryStats {
-  std::int64_t current = 0;    // bytes held by live tensors
-  std::int64_t peak = 0;       // highest `current` since reset_peak()
-  std::int64_t reserved = 0;   // bytes obtained from the system, in use or cached
-  std::int64_t allocations = 0;  // requests so far
+  std::int64_t current = 0;             // bytes held by live tensors, as rounded by the allocator
+  std::int64_t peak = 0;                // highest `current` since reset_peak()
+  std::int64_t reserved = 0;            // bytes obtained from the system, in use or cached
+  std::int64_t allocations = 0;         // requests so far
   std::int64_t system_allocations = 0;  // requests that had to go to the system
 };
 
@@ -45,7 +45,7 @@ struct MemoryView {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual void* allocate(std::int64_t bytes) = 0;  // 64-byte aligned; throws DeviceError with a table when full
+  virtual void* allocate(std::int64_t bytes) = 0;  // 64-byte aligned; DeviceError when full
   virtual void release(void* data, std::int64_t bytes) noexcept = 0;
   virtual MemoryStats memory_stats() const = 0;
   virtual void reset_peak() = 0;

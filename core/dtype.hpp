@@ -4,6 +4,8 @@
 
 #include <bit>
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #include "core/error.hpp"
 
@@ -31,6 +33,7 @@ struct f16 {
   explicit operator float() const;
 };
 
+// clang-format off
 template <class T> struct DTypeOf;
 template <> struct DTypeOf<float> { static constexpr DType value = DType::f32; };
 template <> struct DTypeOf<double> { static constexpr DType value = DType::f64; };
@@ -39,7 +42,9 @@ template <> struct DTypeOf<f16> { static constexpr DType value = DType::f16; };
 template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::i64; };
 template <> struct DTypeOf<std::uint8_t> { static constexpr DType value = DType::u8; };
 template <> struct DTypeOf<bool> { static constexpr DType value = DType::boolean; };
-template <class T> inline constexpr DType dtype_of = DTypeOf<T>::value;
+// clang-format on
+template <class T>
+inline constexpr DType dtype_of = DTypeOf<T>::value;
 
 const char* dtype_name(DType);            // "f32", …, "bool"
 DType dtype_from_name(const char* name);  // throws ValueError
@@ -69,7 +74,8 @@ decltype(auto) dispatch_float(const char* op, DType dtype, Fn&& fn) {
   fail<DTypeError>("{}: takes f32 or f64, got {} (convert with to())", op, dtype_name(dtype));
 }
 
-/// x as a To, through float for the 16-bit formats; to bool is "not zero".
+/// x as a To, through float for the 16-bit formats; to bool is "not zero". Floating numbers become integers by dropping
+/// the fraction; those beyond the integer's range become its nearest end, and NaN 0. Integers wrap around.
 template <class To, class From>
 inline To convert(From x) {
   if constexpr (std::is_same_v<From, bf16> || std::is_same_v<From, f16>) {
@@ -78,6 +84,11 @@ inline To convert(From x) {
     return To(static_cast<float>(x));
   } else if constexpr (std::is_same_v<To, bool>) {
     return x != From(0);
+  } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+    constexpr auto low = static_cast<From>(std::numeric_limits<To>::min());
+    constexpr auto high = static_cast<From>(std::numeric_limits<To>::max());  // rounded up to 2^63 for i64
+    if (x >= high) return std::numeric_limits<To>::max();
+    return x >= low ? static_cast<To>(x) : x < low ? std::numeric_limits<To>::min() : To(0);
   } else {
     return static_cast<To>(x);
   }

@@ -42,8 +42,6 @@ Isa isa() {
   return chosen;
 }
 
-const char* isa_name(Isa set) {
-  return set == Isa::avx512 ? "avx512" : set == Isa::avx2 ? "avx2" : "portable";
-}
+const char* isa_name(Isa set) { return set == Isa::avx512 ? "avx512" : set == Isa::avx2 ? "avx2" : "portable"; }
 
 }  // namespace gradus

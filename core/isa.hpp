@@ -26,38 +26,50 @@ const char* isa_name(Isa);
 }  // namespace gradus
 
 #if defined(GRADUS_HAS_avx512)
-#define GRADUS_ISA_CASE_AVX512(name) case ::gradus::Isa::avx512: return avx512::name();
-#define GRADUS_ISA_DECLARE_AVX512(Table, name) namespace avx512 { const Table& name(); }
+#define GRADUS_ISA_CASE_AVX512(name) \
+  case ::gradus::Isa::avx512:        \
+    return avx512::name();
+#define GRADUS_ISA_DECLARE_AVX512(Table, name) \
+  namespace avx512 {                           \
+  const Table& name();                         \
+  }
 #else
 #define GRADUS_ISA_CASE_AVX512(name)
 #define GRADUS_ISA_DECLARE_AVX512(Table, name)
 #endif
 #if defined(GRADUS_HAS_avx2)
-#define GRADUS_ISA_CASE_AVX2(name) case ::gradus::Isa::avx2: return avx2::name();
-#define GRADUS_ISA_DECLARE_AVX2(Table, name) namespace avx2 { const Table& name(); }
+#define GRADUS_ISA_CASE_AVX2(name) \
+  case ::gradus::Isa::avx2:        \
+    return avx2::name();
+#define GRADUS_ISA_DECLARE_AVX2(Table, name) \
+  namespace avx2 {                           \
+  const Table& name();                       \
+  }
 #else
 #define GRADUS_ISA_CASE_AVX2(name)
 #define GRADUS_ISA_DECLARE_AVX2(Table, name)
 #endif
 
 /// Inside namespace gradus: declares the per-set tables and name(), which returns the running CPU's.
-#define GRADUS_ISA_TABLE(Table, name)            \
-  namespace portable { const Table& name(); }    \
-  GRADUS_ISA_DECLARE_AVX2(Table, name)           \
-  GRADUS_ISA_DECLARE_AVX512(Table, name)         \
-  inline const Table& name() {                   \
-    switch (isa()) {                             \
-      GRADUS_ISA_CASE_AVX512(name)               \
-      GRADUS_ISA_CASE_AVX2(name)                 \
-      default: return portable::name();          \
-    }                                            \
+#define GRADUS_ISA_TABLE(Table, name)    \
+  namespace portable {                   \
+  const Table& name();                   \
+  }                                      \
+  GRADUS_ISA_DECLARE_AVX2(Table, name)   \
+  GRADUS_ISA_DECLARE_AVX512(Table, name) \
+  inline const Table& name() {           \
+    switch (isa()) {                     \
+      GRADUS_ISA_CASE_AVX512(name)       \
+      GRADUS_ISA_CASE_AVX2(name)         \
+      default: return portable::name();  \
+    }                                    \
   }
 
 /// At global scope of a *_simd.cpp: defines this set's table. Entries are named with designated initialisers.
-#define GRADUS_ISA_DEFINE(Table, name, ...)          \
-  namespace gradus::GRADUS_ISA {                     \
-  const Table& name() {                              \
-    static constexpr Table table __VA_ARGS__;        \
-    return table;                                    \
-  }                                                  \
+#define GRADUS_ISA_DEFINE(Table, name, ...)   \
+  namespace gradus::GRADUS_ISA {              \
+  const Table& name() {                       \
+    static constexpr Table table __VA_ARGS__; \
+    return table;                             \
+  }                                           \
   }

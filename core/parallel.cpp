@@ -32,12 +32,22 @@ void relax() {
 #endif
 }
 
-/// Denormal numbers are flushed to zero: they slow some loops 40-fold and carry nothing a network needs.
-void flush_denormals() {
+/// Flushes denormals to zero until destroyed.
+class FlushDenormals {
+ public:
 #if defined(__x86_64__)
-  _mm_setcsr(_mm_getcsr() | 0x8040);  // FTZ | DAZ
+  FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }  // FTZ | DAZ
+  ~FlushDenormals() { _mm_setcsr(before_); }
+#else
+  FlushDenormals() = default;
+  ~FlushDenormals() = default;
 #endif
-}
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  [[maybe_unused]] unsigned before_ = 0;
+};
 
 thread_local bool inside_chunk = false;
 
@@ -46,7 +56,6 @@ thread_local bool inside_chunk = false;
 class Pool {
  public:
   explicit Pool(int threads) {
-    flush_denormals();
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
   }
   ~Pool() {
@@ -74,7 +83,8 @@ class Pool {
     }
     draw();
     open_.store(false, std::memory_order_seq_cst);  // late workers see it and stay out
-    while (joined_.load(std::memory_order_seq_cst) != 0) relax();
+    // Usually a matter of nanoseconds; but a worker may have lost its core to another process.
+    for (int i = 0; joined_.load(std::memory_order_seq_cst) != 0; ++i) i < kSpins ? relax() : std::this_thread::yield();
     if (error_) std::rethrow_exception(error_);
   }
 
@@ -96,7 +106,7 @@ class Pool {
   }
 
   void work() {
-    flush_denormals();
+    const FlushDenormals flush;
     std::uint64_t seen = 0;
     for (;;) {
       std::uint64_t now = seen;
@@ -155,7 +165,12 @@ std::unique_ptr<Pool>& pool() {
 namespace detail {
 void run_chunks(std::int64_t chunks, ChunkFn fn, void* context) {
   if (chunks <= 0) return;
-  if (chunks == 1 || inside_chunk || pool()->threads() == 1) {
+  if (inside_chunk) {
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) fn(context, chunk);
+    return;
+  }
+  const FlushDenormals flush;
+  if (chunks == 1 || pool()->threads() == 1) {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) fn(context, chunk);
     return;
   }

@@ -46,8 +46,12 @@ Generator& default_generator() {
 void manual_seed(std::uint64_t seed) { default_generator() = {seed, 0}; }
 
 void uniform_(const Tensor& x, double low, double high, Generator& generator) {
+  check(low <= high, "uniform_: low {} is above high {}", low, high);
   const Philox philox = generator.stream();
-  generate("uniform_", x, [=](std::uint64_t i) { return low + (high - low) * philox.uniform(i); });
+  // Rounding may reach `high`, in double and again in x's dtype; the interval is open there.
+  const double last = x.dtype() == DType::f32 ? std::nextafter(static_cast<float>(high), static_cast<float>(low))
+                                              : std::nextafter(high, low);
+  generate("uniform_", x, [=](std::uint64_t i) { return std::min(low + (high - low) * philox.uniform(i), last); });
 }
 
 void normal_(const Tensor& x, double mean, double std, Generator& generator) {
@@ -60,8 +64,10 @@ void normal_(const Tensor& x, double mean, double std, Generator& generator) {
 }
 
 void truncated_normal_(const Tensor& x, double mean, double std, double low, double high, Generator& generator) {
-  check(low < high && std > 0 && high > mean - 8 * std && low < mean + 8 * std,
-        "truncated_normal_: no values of mean {}, deviation {} between {} and {}", mean, std, low, high);
+  // The share of a normal's values that lie inside; drawing again is the right method only where it is not tiny.
+  const auto below = [&](double v) { return 0.5 * std::erfc((mean - v) / (std * std::numbers::sqrt2)); };
+  check(low < high && std > 0 && below(high) - below(low) > 1e-4,
+        "truncated_normal_: hardly any values of mean {}, deviation {} are between {} and {}", mean, std, low, high);
   const Philox philox = generator.stream();
   generate("truncated_normal_", x, [=](std::uint64_t i) {
     // Element i has the blocks i, i + 2^40, i + 2 * 2^40, … to itself; each gives four chances.

@@ -63,7 +63,8 @@ class Dims {
 using Shape = Dims;
 using Strides = Dims;
 
-/// Product of the sizes (1 for a scalar's empty shape). Throws ShapeError on a negative size or an overflow of 2^62.
+/// Product of the sizes (1 for a scalar's empty shape). ShapeError on a negative size, or where the sizes (a 0 among
+/// them left out) multiply to 2^59 or more: below that, neither bytes nor strides overflow.
 std::int64_t numel(const Shape& shape);
 
 /// "[8, 64, 32, 32]"

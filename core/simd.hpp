@@ -14,8 +14,8 @@
 namespace gradus::GRADUS_ISA {
 
 #if defined(__AVX512F__)
-inline constexpr int kLanes = 16;        // floats in a native vector
-inline constexpr int kRegisters = 32;    // vector registers
+inline constexpr int kLanes = 16;      // floats in a native vector
+inline constexpr int kRegisters = 32;  // vector registers
 #elif defined(__AVX2__)
 inline constexpr int kLanes = 8;
 inline constexpr int kRegisters = 16;
@@ -35,7 +35,7 @@ using Vec = typename VecOf<W>::type;
 template <int W>
 using Mask = typename VecOf<W>::mask;
 
-using VecN = Vec<kLanes>;    // the native width
+using VecN = Vec<kLanes>;  // the native width
 using MaskN = Mask<kLanes>;
 
 template <int W = kLanes>
@@ -45,11 +45,15 @@ inline Vec<W> load(const float* p) {  // any alignment
   return v;
 }
 template <int W>
-inline void store_vec(float* p, Vec<W> v) { std::memcpy(p, &v, sizeof v); }
+inline void store_vec(float* p, Vec<W> v) {
+  std::memcpy(p, &v, sizeof v);
+}
 inline void store(float* p, VecN v) { std::memcpy(p, &v, sizeof v); }
 
 template <int W = kLanes>
-inline Vec<W> broadcast(float x) { return Vec<W>{} + x; }
+inline Vec<W> broadcast(float x) {
+  return Vec<W>{} + x;
+}
 
 /// The first n lanes from p, zero in the rest; reads only those n floats.
 template <int W = kLanes>
@@ -64,9 +68,13 @@ inline void store_first(float* p, Vec<W> v, std::int64_t n) {
 }
 
 template <class V>
-inline V max(V a, V b) { return a > b ? a : b; }
+inline V max(V a, V b) {
+  return a > b ? a : b;
+}
 template <class V>
-inline V min(V a, V b) { return a < b ? a : b; }
+inline V min(V a, V b) {
+  return a < b ? a : b;
+}
 
 /// Sum over the lanes, always in the same order (pairwise).
 template <int W = kLanes>

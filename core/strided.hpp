@@ -13,8 +13,8 @@ namespace gradus {
 /// and merging neighbours that are contiguous in every operand. A dense tensor of any format becomes one dimension.
 template <int N>
 struct StridedLoop {
-  std::int64_t total = 1;                    // elements
-  int rank = 0;                              // >= 1 after planning; the last dimension is the inner one
+  std::int64_t total = 1;  // elements
+  int rank = 0;            // >= 1 after planning; the last dimension is the inner one
   std::array<std::int64_t, kMaxRank> size{};
   std::array<std::array<std::int64_t, kMaxRank>, N> stride{};  // [operand][dim]
 
@@ -62,7 +62,8 @@ struct StridedLoop {
   }
 
   /// Calls fn(offsets, n) for runs of n elements along the inner dimension until everything is covered, in parallel;
-  /// operand k's run starts at offsets[k] and steps by inner_stride(k). `grain` is about how many elements make a chunk.
+  /// operand k's run starts at offsets[k] and steps by inner_stride(k). `grain` is about how many elements make a
+  /// chunk.
   template <class Fn>
   void run(std::int64_t grain, Fn&& fn) const {
     if (total == 0) return;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "core/strided.hpp"
 
@@ -72,10 +73,14 @@ Tensor Tensor::as_strided(const Shape& new_shape, const Strides& new_strides, st
   check<ShapeError>(new_shape.size() == new_strides.size(), "as_strided: shape {} and strides {} differ in length",
                     to_string(new_shape), to_string(new_strides));
   std::int64_t last = new_offset, first = new_offset;
-  for (int d = 0; d < new_shape.size(); ++d)
-    (new_strides[d] >= 0 ? last : first) += new_strides[d] * std::max<std::int64_t>(new_shape[d] - 1, 0);
+  bool overflow = false;
+  for (int d = 0; d < new_shape.size(); ++d) {
+    std::int64_t reach = 0, &end = new_strides[d] >= 0 ? last : first;
+    overflow |= __builtin_mul_overflow(new_strides[d], std::max<std::int64_t>(new_shape[d] - 1, 0), &reach);
+    overflow |= __builtin_add_overflow(end, reach, &end);
+  }
   const std::int64_t held = impl_->storage->bytes() / dtype_size(dtype());
-  check<ShapeError>(gradus::numel(new_shape) == 0 || (first >= 0 && last < held),
+  check<ShapeError>(gradus::numel(new_shape) == 0 || (!overflow && first >= 0 && last < held),
                     "as_strided: shape {}, strides {}, offset {} reach outside a storage of {} elements",
                     to_string(new_shape), to_string(new_strides), new_offset, held);
   return make(impl_->storage, new_shape, new_strides, new_offset, dtype());
@@ -87,13 +92,22 @@ Tensor Tensor::clone(Format format) const {
   return y;
 }
 
+void Tensor::check_writable(const char* op) const {
+  check<GraphError>(!impl_->result,
+                    "{}: the tensor is a result on the tape; writing it would falsify its gradient "
+                    "(write a clone(), or detach() it if that is meant)\n  self  {}",
+                    op, describe(*this));
+}
+
 Tensor& Tensor::fill_(double value) {
+  check_writable("fill_");
   if (!is_meta()) backend(device()).fill(view(), value);
   written("fill_");
   return *this;
 }
 
 Tensor& Tensor::copy_(const Tensor& x) {
+  check_writable("copy_");
   check<ShapeError>(x.shape() == shape(), "copy_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
   if (!is_meta()) {
     check<DeviceError>(!x.is_meta(), "copy_: a meta tensor has no values to copy\n{}", describe({{"x", &x}}));
@@ -106,6 +120,7 @@ Tensor& Tensor::copy_(const Tensor& x) {
 }
 
 Tensor& Tensor::accumulate_(const Tensor& x) {
+  check_writable("accumulate_");
   check<ShapeError>(x.shape() == shape(), "accumulate_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
   check_same_dtype("accumulate_", {{"x", &x}, {"self", this}});
   check_same_device("accumulate_", {{"x", &x}, {"self", this}});
@@ -144,7 +159,9 @@ Tensor ones_like(const Tensor& x) { return empty_like(x).fill_(1); }
 Tensor arange(double begin, double end, double step, const TensorOptions& options) {
   check(step != 0 && std::isfinite(begin) && std::isfinite(end) && std::isfinite(step),
         "arange: bad range begin {}, end {}, step {}", begin, end, step);
-  const auto n = static_cast<std::int64_t>(std::max(0.0, std::ceil((end - begin) / step)));
+  const double count = std::max(0.0, std::ceil((end - begin) / step));
+  check(count < 0x1p53, "arange: {} elements are too many", count);
+  const auto n = static_cast<std::int64_t>(count);
   Tensor host = empty({n}, {.dtype = DType::f64});
   for (std::int64_t i = 0; i < n; ++i) host.data<double>()[i] = begin + static_cast<double>(i) * step;
   Tensor y = empty({n}, options);
@@ -191,37 +208,64 @@ std::string describe(std::initializer_list<std::pair<const char*, const Tensor*>
 }
 
 namespace {
-// One dimension of the nested lists; `values` is in logical order.
-void print_dim(std::string& out, const std::vector<double>& values, const Shape& shape, int dim, std::size_t at,
-               int edge_items, int precision, bool whole_numbers) {
+
+/// Nested lists of text(element) over `shape`, elements in logical order, the middle of long dimensions left out.
+template <class Text>
+void print_dim(std::string& out, const Shape& shape, int dim, std::size_t at, int edge_items, const Text& text) {
   if (dim == shape.size()) {
-    out += whole_numbers ? fmt::format("{:.0f}", values[at]) : fmt::format("{:.{}f}", values[at], precision);
+    out += text(at);
     return;
   }
   std::size_t step = 1;
   for (int d = dim + 1; d < shape.size(); ++d) step *= static_cast<std::size_t>(shape[d]);
+  const std::string separator =
+      dim + 1 == shape.size() ? ", " : ",\n" + std::string(static_cast<std::size_t>(dim) + 1, ' ');
   out += '[';
-  const bool inner = dim + 1 == shape.size();
   for (std::int64_t i = 0; i < shape[dim]; ++i) {
-    if (i > 0) out += inner ? ", " : ",\n" + std::string(static_cast<std::size_t>(dim) + 1, ' ');
+    if (i > 0) out += separator;
     if (i == edge_items && shape[dim] > 2 * edge_items) {
       out += "...";
       i = shape[dim] - edge_items - 1;
       continue;
     }
-    print_dim(out, values, shape, dim + 1, at + static_cast<std::size_t>(i) * step, edge_items, precision,
-              whole_numbers);
+    print_dim(out, shape, dim + 1, at + static_cast<std::size_t>(i) * step, edge_items, text);
   }
   out += ']';
 }
+
+template <class Text>
+std::string print(const Shape& shape, int edge_items, const Text& text) {
+  std::string out;
+  std::size_t width = 0;  // columns line up
+  print_dim(out, shape, 0, 0, edge_items, [&](std::size_t i) {
+    width = std::max(width, text(i).size());
+    return "";
+  });
+  out.clear();
+  print_dim(out, shape, 0, 0, edge_items, [&](std::size_t i) { return fmt::format("{:>{}}", text(i), width); });
+  return out;
+}
+
 }  // namespace
 
 std::string to_string(const Tensor& x, int edge_items, int precision) {
   if (!x.defined()) return "undefined tensor";
-  std::string out = describe(x) + "\n";
-  if (x.is_meta()) return out + "(no values)";
-  print_dim(out, x.to_vector<double>(), x.shape(), 0, 0, edge_items, precision, !is_floating(x.dtype()));
-  return out;
+  const std::string head = describe(x) + "\n";
+  if (x.is_meta()) return head + "(no values)";
+  if (!is_floating(x.dtype())) {
+    const auto values = x.to_vector<std::int64_t>();
+    return head + print(x.shape(), edge_items, [&](std::size_t i) { return std::to_string(values[i]); });
+  }
+  const auto values = x.to_vector<double>();
+  // Fixed point where it shows every value well, else powers of ten.
+  double largest = 0, smallest = std::numeric_limits<double>::infinity();
+  for (const double v : values)
+    if (std::isfinite(v) && v != 0)
+      largest = std::max(largest, std::abs(v)), smallest = std::min(smallest, std::abs(v));
+  const bool fixed = largest == 0 || (largest < 1e6 && (smallest >= std::pow(10, -precision) || largest >= 0.1));
+  return head + print(x.shape(), edge_items, [&](std::size_t i) {
+           return fixed ? fmt::format("{:.{}f}", values[i], precision) : fmt::format("{:.{}e}", values[i], precision);
+         });
 }
 
 void check_same_device(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> operands) {

@@ -2,9 +2,9 @@
 // Tensor: a small handle on shared storage.
 //
 // A tensor has a logical shape (PyTorch's order: activations [N,C,H,W], convolution weights [K,C,R,S]), strides in
-// elements, a dtype and a device. Copying a Tensor copies the handle. Logical order is not memory order: activations and
-// convolution weights are kept channels-last in memory (Format::channels_last). What reads a tensor's elements one by
-// one (item(), to_vector(), printing) always sees logical order.
+// elements, a dtype and a device. Copying a Tensor copies the handle. Logical order is not memory order: activations
+// and convolution weights are kept channels-last in memory (Format::channels_last). What reads a tensor's elements one
+// by one (item(), to_vector(), printing) always sees logical order.
 //
 // Everything here is free of gradients. Operators that the tape records (reshape, add, conv2d…) are in ops/; a tensor
 // only carries the pointer to the tape's node, whose meaning autograd/node.hpp gives.
@@ -94,7 +94,11 @@ class Tensor {
 
   // The tape's pointer (autograd/node.hpp).
   const std::shared_ptr<Node>& node() const { return impl_->node; }
-  void set_node(std::shared_ptr<Node> node) const { impl_->node = std::move(node); }
+  /// `leaf` says that the tensor begins the tape instead of being some operator's result.
+  void set_node(std::shared_ptr<Node> node, bool leaf = false) const {
+    impl_->node = std::move(node);
+    impl_->result = impl_->node != nullptr && !leaf;
+  }
   bool requires_grad() const { return defined() && impl_->node != nullptr; }
 
   /// True if no other tensor or view uses the storage: the holder may reuse it.
@@ -106,6 +110,8 @@ class Tensor {
                      DType dtype);
 
  private:
+  void check_writable(const char* op) const;
+
   struct Impl {
     std::shared_ptr<Storage> storage;
     Shape shape;
@@ -114,13 +120,14 @@ class Tensor {
     std::int64_t numel = 0;
     DType dtype = DType::f32;
     std::shared_ptr<Node> node;
+    bool result = false;  // node is that of the operator that made it
   };
   std::shared_ptr<Impl> impl_;
 };
 
 // Factories. Shapes with a negative size are ShapeErrors; a size may be 0.
 Tensor empty(const Shape& shape, const TensorOptions& options = {});  // uninitialised
-Tensor empty_like(const Tensor& x);                                   // shape, dtype, device and, if dense, memory order
+Tensor empty_like(const Tensor& x);  // shape, dtype, device and, if dense, memory order
 Tensor full(const Shape& shape, double value, const TensorOptions& options = {});
 Tensor zeros(const Shape& shape, const TensorOptions& options = {});
 Tensor ones(const Shape& shape, const TensorOptions& options = {});
