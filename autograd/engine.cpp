@@ -16,6 +16,10 @@ struct SumNode final : Node {
   void release() override {}
 };
 
+/// Whether g may be added to in place: nobody else sees its memory, and no two of its elements share any (the gradient
+/// of a sum is an expanded view).
+bool owned(const Tensor& g) { return g.unique_storage() && g.is_dense(); }
+
 /// Gradients on their way, by the node they are for.
 class GradMap {
  public:
@@ -26,7 +30,7 @@ class GradMap {
     auto [slot, first] = grads_.try_emplace(node, std::move(g));
     if (first) return;
     Tensor& sum = slot->second;
-    if (record_ || !sum.unique_storage() || sum.requires_grad()) {
+    if (record_ || !owned(sum) || sum.requires_grad()) {
       Tensor total = sum.clone();
       total.accumulate_(g);
       if (record_ && recording({sum, g})) attach(total, std::make_shared<SumNode>(), {sum, g});
@@ -66,18 +70,24 @@ std::vector<std::shared_ptr<Node>> reachable_newest_first(const std::vector<Tens
 
 void check_grad(const Node& node, std::size_t i, const Tensor& g) {
   const InputEdge& input = node.inputs[i];
-  check<GraphError>(g.shape() == input.shape && g.dtype() == input.dtype,
-                    "{}: its backward gave input {} a gradient of another shape or dtype\n  gradient  {}\n  input     {} {}",
-                    node.name(), i, describe(g), dtype_name(input.dtype), to_string(input.shape));
+  check<GraphError>(
+      g.shape() == input.shape && g.dtype() == input.dtype,
+      "{}: its backward gave input {} a gradient of another shape or dtype\n  gradient  {}\n  input     {} {}",
+      node.name(), i, describe(g), dtype_name(input.dtype), to_string(input.shape));
   check<ValueError>(!anomaly_enabled() || all_finite(g),
-                    "{}: backward gave input {} a gradient with a NaN or an infinity{}{}\n  gradient  {}", node.name(), i,
-                    node.where.empty() ? "" : ", in ", node.where, describe(g));
+                    "{}: backward gave input {} a gradient with a NaN or an infinity{}{}\n  gradient  {}", node.name(),
+                    i, node.where.empty() ? "" : ", in ", node.where, describe(g));
 }
 
 /// Runs hooks on a gradient that is complete.
 Tensor hooked(Node& node, Tensor g) {
   for (const auto& hook : node.hooks)
-    if (Tensor replaced = hook(g); replaced.defined()) g = std::move(replaced);
+    if (Tensor replaced = hook(g); replaced.defined()) {
+      check<GraphError>(replaced.shape() == g.shape() && replaced.dtype() == g.dtype(),
+                        "hook: replaced a gradient of {} by one of another shape or dtype\n{}", node.name(),
+                        describe({{"gradient", &g}, {"replaced", &replaced}}));
+      g = std::move(replaced);
+    }
   return g;
 }
 
@@ -85,40 +95,89 @@ void collect(Leaf& leaf, Tensor g, bool record) {
   g = hooked(leaf, std::move(g));
   if (!leaf.grad.defined()) {
     // A gradient that also flows elsewhere is copied: whoever scales the leaf's grad in place must change nothing else.
-    leaf.grad = record ? g : g.unique_storage() ? g.detach() : g.clone();
+    leaf.grad = record ? g : owned(g) ? g.detach() : g.detach().clone();
   } else if (record) {
     Tensor total = leaf.grad.clone();
     total.accumulate_(g);
     if (recording({leaf.grad, g})) attach(total, std::make_shared<SumNode>(), {leaf.grad, g});
     leaf.grad = total;
   } else {
-    Tensor total = leaf.grad.unique_storage() ? leaf.grad : leaf.grad.clone();
-    total.accumulate_(g);
-    leaf.grad = total;
+    if (!owned(leaf.grad)) leaf.grad = leaf.grad.clone();
+    leaf.grad.accumulate_(g);
   }
 }
 
 struct Run {
   bool retain;
   bool record;
-  std::unordered_set<Node*> only;                  // nodes that lead to a wanted input; empty: all
+  std::unordered_set<Node*> only = {};                  // nodes that lead to a wanted input; empty: all
   std::unordered_map<Node*, Tensor>* wanted = nullptr;  // grad(): where the inputs' gradients go; leaves stay untouched
+  bool hooks = true;                                    // run those of wanted inputs
 };
+
+/// Tells a node's rule, until destroyed, which of its inputs lead nowhere this time.
+class Pruned {
+ public:
+  Pruned(Node& node, const std::unordered_set<Node*>& only) : node_(node) {
+    if (only.empty()) return;
+    for (InputEdge& input : node.inputs) input.pruned = !only.contains(input.node.get());
+  }
+  ~Pruned() {
+    for (InputEdge& input : node_.inputs) input.pruned = false;
+  }
+  Pruned(const Pruned&) = delete;
+  Pruned& operator=(const Pruned&) = delete;
+
+ private:
+  Node& node_;
+};
+
+/// Applies one node's chain rule and passes the results on.
+void step(Node& node, Tensor gy, GradMap& grads, const Run& run) {
+  check<GraphError>(
+      !node.released,
+      "{}: backward runs a second time through a graph that was freed (pass retain_graph to the first call)",
+      node.name());
+  check<GraphError>(!run.record || node.twice_differentiable(), "{}: has no gradient of its gradient (create_graph)",
+                    node.name());
+  const Scope scope(node.where);
+  const Pruned pruned(node, run.only);
+  Grads g = node.backward(gy);
+  gy = Tensor();
+  check<GraphError>(g.size() == node.inputs.size(), "{}: its backward returned {} gradients for {} inputs", node.name(),
+                    g.size(), node.inputs.size());
+  for (std::size_t i = 0; i < g.size(); ++i) {
+    if (!g[i].defined() || !node.needs(i)) continue;
+    check_grad(node, i, g[i]);
+    grads.add(node.inputs[i].node.get(), std::move(g[i]));
+  }
+  if (!run.retain) {
+    node.release();
+    node.released = true;
+  }
+}
 
 void propagate(const std::vector<std::shared_ptr<Node>>& order, GradMap& grads, const Run& run) {
   // A leaf is complete as soon as its last reader has run: counted here, so that hooks fire early.
   std::unordered_map<Node*, int> readers;
   const auto takes_part = [&](Node* node) { return run.only.empty() || run.only.contains(node); };
+  const auto is_wanted = [&](Node* node) { return run.wanted && run.wanted->contains(node); };
   for (const auto& node : order)
     if (takes_part(node.get()))
       for (const InputEdge& input : node->inputs)
         if (auto* leaf = dynamic_cast<Leaf*>(input.node.get())) ++readers[leaf];
 
+  // A wanted result whose own inputs lead to nothing wanted ends the walk there.
+  const auto leads_on = [&](const Node& node) {
+    return run.only.empty() || std::any_of(node.inputs.begin(), node.inputs.end(),
+                                           [&](const InputEdge& input) { return run.only.contains(input.node.get()); });
+  };
+
   const auto complete_leaf = [&](Node* node) {
     if (!grads.has(node)) return;
     Tensor g = grads.take(node);
     if (run.wanted) {
-      if (auto found = run.wanted->find(node); found != run.wanted->end()) found->second = hooked(*node, g);
+      if (is_wanted(node)) (*run.wanted)[node] = run.hooks ? hooked(*node, std::move(g)) : std::move(g);
     } else {
       collect(static_cast<Leaf&>(*node), std::move(g), run.record);
     }
@@ -133,28 +192,10 @@ void propagate(const std::vector<std::shared_ptr<Node>>& order, GradMap& grads, 
     }
     if (!takes_part(n)) continue;
     if (grads.has(n)) {
-      Tensor gy = hooked(*n, grads.take(n));
-      if (run.wanted)
-        if (auto found = run.wanted->find(n); found != run.wanted->end()) found->second = gy;
-      check<GraphError>(!n->released,
-                        "{}: backward runs a second time through a graph that was freed (pass retain_graph to the first call)",
-                        n->name());
-      check<GraphError>(!run.record || n->twice_differentiable(), "{}: has no gradient of its gradient (create_graph)",
-                        n->name());
-      const Scope scope(n->where);
-      Grads g = n->backward(gy);
-      gy = Tensor();
-      check<GraphError>(g.size() == n->inputs.size(), "{}: its backward returned {} gradients for {} inputs", n->name(),
-                        g.size(), n->inputs.size());
-      for (std::size_t i = 0; i < g.size(); ++i) {
-        if (!g[i].defined() || !n->needs(i)) continue;
-        check_grad(*n, i, g[i]);
-        grads.add(n->inputs[i].node.get(), std::move(g[i]));
-      }
-      if (!run.retain) {
-        n->release();
-        n->released = true;
-      }
+      Tensor gy = grads.take(n);
+      if (run.hooks || !is_wanted(n)) gy = hooked(*n, std::move(gy));
+      if (is_wanted(n)) (*run.wanted)[n] = gy;
+      if (leads_on(*n)) step(*n, std::move(gy), grads, run);
     }
     for (const InputEdge& input : n->inputs)
       if (auto found = readers.find(input.node.get()); found != readers.end() && --found->second == 0)
@@ -163,10 +204,11 @@ void propagate(const std::vector<std::shared_ptr<Node>>& order, GradMap& grads, 
 }
 
 Tensor seed_for(const char* op, const Tensor& y, const Tensor& seed) {
-  check<GraphError>(y.requires_grad(), "{}: the tensor has no history; no input asked for a gradient\n  {}", op, describe(y));
+  check<GraphError>(y.requires_grad(), "{}: the tensor has no history; no input asked for a gradient\n  {}", op,
+                    describe(y));
   if (seed.defined()) {
-    check<ShapeError>(seed.shape() == y.shape() && seed.dtype() == y.dtype(), "{}: the seed is not like the output\n{}", op,
-                      describe({{"output", &y}, {"seed", &seed}}));
+    check<ShapeError>(seed.shape() == y.shape() && seed.dtype() == y.dtype() && seed.device() == y.device(),
+                      "{}: the seed is not like the output\n{}", op, describe({{"output", &y}, {"seed", &seed}}));
     return seed;
   }
   check<ShapeError>(y.numel() == 1, "{}: the output has {} elements; give a seed or reduce it to one number\n  {}", op,
@@ -180,7 +222,7 @@ void backward(const Tensor& loss, const Tensor& seed, const BackwardOptions& opt
   GradMap grads(options.create_graph);
   grads.add(loss.node().get(), seed_for("backward", loss, seed));
   propagate(reachable_newest_first({loss}), grads,
-            {.retain = options.retain_graph || options.create_graph, .record = options.create_graph, .only = {}});
+            {.retain = options.retain_graph || options.create_graph, .record = options.create_graph});
 }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
@@ -198,8 +240,10 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     wanted[x.node().get()] = Tensor();
   }
   const auto order = reachable_newest_first(outputs);
-  Run run{.retain = options.retain_graph || options.create_graph, .record = options.create_graph, .only = {},
-          .wanted = &wanted};
+  Run run{.retain = options.retain_graph || options.create_graph,
+          .record = options.create_graph,
+          .wanted = &wanted,
+          .hooks = options.hooks};
   for (auto node = order.rbegin(); node != order.rend(); ++node) {  // oldest first: inputs are decided before readers
     bool leads = wanted.contains(node->get());
     for (const InputEdge& input : (*node)->inputs) leads = leads || run.only.contains(input.node.get());
@@ -210,8 +254,8 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   std::vector<Tensor> result;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Tensor g = wanted[inputs[i].node().get()];
-    check<GraphError>(g.defined() || options.allow_unused, "grad: no output depends on input {} (allow_unused)\n  {}", i,
-                      describe(inputs[i]));
+    check<GraphError>(g.defined() || options.allow_unused, "grad: no output depends on input {} (allow_unused)\n  {}",
+                      i, describe(inputs[i]));
     result.push_back(std::move(g));
   }
   return result;

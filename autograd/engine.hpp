@@ -12,6 +12,8 @@ struct BackwardOptions {
 
 /// d loss / d leaf for every leaf below `loss`, added to what the leaf's grad_of() holds. `seed` is d L / d loss of the
 /// loss's shape; it may be left out if the loss is one number. GraphError if the loss has no history.
+/// With create_graph a leaf's grad has a history that leads back to the leaf, a cycle: break it with set_grad(leaf, {})
+/// when done, or use grad(), which stores nothing in leaves.
 void backward(const Tensor& loss, const Tensor& seed = {}, const BackwardOptions& options = {});
 
 struct GradOptions {
@@ -19,6 +21,7 @@ struct GradOptions {
   bool retain_graph = false;
   bool create_graph = false;
   bool allow_unused = false;  // an input no output depends on: undefined instead of GraphError
+  bool hooks = true;          // run the inputs' own hooks (recompute leaves them to the outer backward)
 };
 
 /// The gradients of sum(seed * output) over all outputs with respect to `inputs` (leaves or not), as new tensors; no

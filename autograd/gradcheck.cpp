@@ -17,7 +17,8 @@ double dot(const Tensor& a, const Tensor& b) {
 /// sum(outputs * weights), one number.
 using OutputsFn = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
 
-void compare(const char* what, const OutputsFn& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+void compare(const char* what, const OutputsFn& fn, const std::vector<Tensor>& inputs,
+             const GradcheckOptions& options) {
   Generator generator{options.seed, 1};
   const std::vector<Tensor> outputs = fn(inputs);
   std::vector<Tensor> weights;
@@ -75,7 +76,8 @@ void compare(const char* what, const OutputsFn& fn, const std::vector<Tensor>& i
 }  // namespace
 
 void gradcheck(const TensorFn& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
-  compare("gradcheck", [&](const std::vector<Tensor>& x) { return std::vector<Tensor>{fn(x)}; }, inputs, options);
+  compare(
+      "gradcheck", [&](const std::vector<Tensor>& x) { return std::vector<Tensor>{fn(x)}; }, inputs, options);
 }
 
 void gradgradcheck(const TensorFn& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {

@@ -8,10 +8,10 @@
 namespace gradus {
 
 struct GradcheckOptions {
-  double step = 1e-6;        // of the central difference
-  double relative = 1e-5;    // allowed error: relative * max(|analytic|, |numeric|) + absolute
+  double step = 1e-6;      // of the central difference
+  double relative = 1e-5;  // allowed error: relative * max(|analytic|, |numeric|) + absolute
   double absolute = 1e-7;
-  std::uint64_t seed = 1;    // of the random weights that turn the result into one number
+  std::uint64_t seed = 1;  // of the random weights that turn the result into one number
 };
 
 using TensorFn = std::function<Tensor(const std::vector<Tensor>&)>;

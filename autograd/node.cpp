@@ -13,12 +13,19 @@ thread_local bool enabled = true;
 thread_local bool anomaly = false;
 thread_local std::vector<const std::string*> scopes;
 
+thread_local bool buried = false;  // this thread's graveyard is gone: the thread is ending
+
 /// Nodes and tensors whose owners died wait here and are freed one by one by the outermost destructor on the stack, so
 /// that freeing a chain of any length needs no deeper stack than freeing one node.
 struct Graveyard {
   std::vector<std::shared_ptr<Node>> nodes;
   std::vector<Tensor> tensors;
   bool digging = false;
+
+  Graveyard() = default;
+  ~Graveyard() { buried = true; }
+  Graveyard(const Graveyard&) = delete;
+  Graveyard& operator=(const Graveyard&) = delete;
 
   void empty() {
     if (digging) return;
@@ -57,7 +64,8 @@ void attach_inputs(const Tensor& y, std::shared_ptr<Node> node, const Inputs& in
                                    node->where.empty() ? "" : ", in ", node->where, describe(y));
     int i = 0;
     for (const Tensor& x : inputs)
-      if (x.defined()) text += fmt::format("\n  x{}  {}{}", i++, describe(x), all_finite(x) ? "" : "  (not finite either)");
+      if (x.defined())
+        text += fmt::format("\n  x{}  {}{}", i++, describe(x), all_finite(x) ? "" : "  (not finite either)");
     throw ValueError(text);
   }
   y.set_node(std::move(node));
@@ -68,6 +76,7 @@ void attach_inputs(const Tensor& y, std::shared_ptr<Node> node, const Inputs& in
 Node::Node() : born(next_number.fetch_add(1, std::memory_order_relaxed)) {}
 
 Node::~Node() {
+  if (buried) return;  // a tensor with static storage: its chain is freed by recursion
   Graveyard& g = graveyard();
   for (InputEdge& input : inputs)
     if (input.node && input.node.use_count() == 1) g.nodes.push_back(std::move(input.node));
@@ -85,7 +94,7 @@ Saved::~Saved() { reset(); }
 void Saved::reset() {
   if (!tensor_.defined()) return;
   // Only a tensor with history can start a long chain of destructors.
-  if (tensor_.node() == nullptr) {
+  if (tensor_.node() == nullptr || buried) {
     tensor_ = Tensor();
     return;
   }
@@ -96,12 +105,15 @@ void Saved::reset() {
 }
 
 Tensor Saved::get(Node& node) const {
-  check<GraphError>(!node.released, "{}: backward runs a second time through a graph that was freed "
-                    "(pass retain_graph to the first call){}{}", node.name(), node.where.empty() ? "" : ", in ", node.where);
+  check<GraphError>(!node.released,
+                    "{}: backward runs a second time through a graph that was freed "
+                    "(pass retain_graph to the first call){}{}",
+                    node.name(), node.where.empty() ? "" : ", in ", node.where);
   if (!tensor_.defined()) return tensor_;
-  check<GraphError>(tensor_.version() == version_,
-                    "{}: a tensor it saved for backward was written in place by {} (version {}, saved at {})\n  saved  {}",
-                    node.name(), tensor_.last_writer(), tensor_.version(), version_, describe(tensor_));
+  check<GraphError>(
+      tensor_.version() == version_,
+      "{}: a tensor it saved for backward was written in place by {} (version {}, saved at {})\n  saved  {}",
+      node.name(), tensor_.last_writer(), tensor_.version(), version_, describe(tensor_));
   if (!is_output_) return tensor_;
   Tensor y = tensor_.detach();
   if (grad_enabled()) y.set_node(node.shared_from_this());
@@ -135,9 +147,10 @@ void attach(const Tensor& y, std::shared_ptr<Node> node, const std::vector<Tenso
 }
 
 void set_requires_grad(const Tensor& x, bool requires_grad) {
-  check<DTypeError>(!requires_grad || is_floating(x.dtype()), "requires_grad: only floating tensors have gradients, got {}",
-                    describe(x));
-  check<GraphError>(x.node() == nullptr || is_leaf(x), "requires_grad: the tensor is the result of {}, not a leaf (detach() it)\n  {}",
+  check<DTypeError>(!requires_grad || is_floating(x.dtype()),
+                    "requires_grad: only floating tensors have gradients, got {}", describe(x));
+  check<GraphError>(x.node() == nullptr || is_leaf(x),
+                    "requires_grad: the tensor is the result of {}, not a leaf (detach() it)\n  {}",
                     x.node() ? x.node()->name() : "", describe(x));
   if (!requires_grad) {
     x.set_node(nullptr);
@@ -145,7 +158,7 @@ void set_requires_grad(const Tensor& x, bool requires_grad) {
     auto leaf = std::make_shared<Leaf>();
     leaf->shape = x.shape();
     leaf->dtype = x.dtype();
-    x.set_node(std::move(leaf));
+    x.set_node(std::move(leaf), /*leaf=*/true);
   }
 }
 
@@ -154,8 +167,9 @@ bool is_leaf(const Tensor& x) { return dynamic_cast<Leaf*>(x.node().get()) != nu
 namespace {
 Leaf& leaf_of(const char* op, const Tensor& x) {
   auto* leaf = dynamic_cast<Leaf*>(x.node().get());
-  check<GraphError>(leaf != nullptr, "{}: only a leaf (a tensor with requires_grad that no operator made) collects a gradient\n  {}",
-                    op, describe(x));
+  check<GraphError>(leaf != nullptr,
+                    "{}: only a leaf (a tensor with requires_grad that no operator made) collects a gradient\n  {}", op,
+                    describe(x));
   return *leaf;
 }
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// The tape. A Node is one application of an operator: its name, the nodes of its inputs, what it saved, and its rule for
-// backward. The tape knows no operator; operators derive from Node (see any ops/<op>/<op>.cpp):
+// The tape. A Node is one application of an operator: its name, the nodes of its inputs, what it saved, and its rule
+// for backward. The tape knows no operator; operators derive from Node (see any ops/<op>/<op>.cpp):
 //
 //   struct SquareNode final : Node {                     // y = x * x
 //     Saved x;
@@ -38,6 +38,7 @@ struct InputEdge {
   std::shared_ptr<Node> node;  // null if the input needs no gradient
   Shape shape;
   DType dtype = DType::f32;
+  bool pruned = false;  // while grad() runs: leads to no input that was asked for
 };
 
 struct Node : std::enable_shared_from_this<Node> {
@@ -57,13 +58,13 @@ struct Node : std::enable_shared_from_this<Node> {
   /// Bytes saved for backward, for the graph's picture.
   virtual std::int64_t saved_bytes() const { return 0; }
 
-  bool needs(std::size_t i) const { return inputs[i].node != nullptr; }
+  bool needs(std::size_t i) const { return inputs[i].node != nullptr && !inputs[i].pruned; }
 
   std::vector<InputEdge> inputs;
-  std::uint64_t born;                 // creation order is already a topological order
-  Shape shape;                        // of the result
+  std::uint64_t born;  // creation order is already a topological order
+  Shape shape;         // of the result
   DType dtype = DType::f32;
-  std::string where;                  // the module it was created in, e.g. "layer1.0.conv1"
+  std::string where;  // the module it was created in, e.g. "layer1.0.conv1"
   bool released = false;
   std::vector<std::function<Tensor(const Tensor&)>> hooks;  // see register_hook
 };

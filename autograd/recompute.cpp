@@ -1,5 +1,8 @@
 #include "autograd/recompute.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "autograd/engine.hpp"
 #include "core/random.hpp"
 
@@ -11,14 +14,15 @@ thread_local bool second_run = false;
 struct RecomputeNode final : Node {
   std::function<Tensor(const Tensor&)> fn;
   Saved x;
-  std::vector<Tensor> parameters;  // leaves: they keep nothing alive but themselves
-  Generator random;                // as it was before the first run
+  std::vector<Saved> parameters;
+  Generator random;  // as it was before the first run
 
   const char* name() const override { return "recompute"; }
   bool twice_differentiable() const override { return false; }
   std::int64_t saved_bytes() const override { return x.bytes(); }
   void release() override {
     x.reset();
+    parameters.clear();
     fn = nullptr;
   }
 
@@ -39,28 +43,33 @@ struct RecomputeNode final : Node {
     second_run = outer;
     default_generator() = now;
 
+    Grads g(inputs.size());
+    if (!y.requires_grad()) return g;
     std::vector<Tensor> wanted;
-    if (needs(0)) wanted.push_back(input);
-    for (const Tensor& p : parameters)
-      if (p.requires_grad()) wanted.push_back(p);
-    Grads inner = grad({y}, wanted, {.seeds = {gy}, .allow_unused = true});
-    Grads g;
-    std::size_t next = 0;
-    for (std::size_t i = 0; i < inputs.size(); ++i) g.push_back(needs(i) ? inner[next++] : Tensor());
+    std::vector<std::size_t> at;  // which input wanted[k] is
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (!needs(i)) continue;
+      wanted.push_back(i == 0 ? input : parameters[i - 1].get(*this));
+      at.push_back(i);
+    }
+    Grads found = grad({y}, wanted, {.seeds = {gy}, .allow_unused = true, .hooks = false});
+    for (std::size_t k = 0; k < at.size(); ++k) g[at[k]] = std::move(found[k]);
     return g;
   }
 };
 
 }  // namespace
 
-Tensor recompute(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x, const std::vector<Tensor>& parameters) {
+Tensor recompute(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x,
+                 const std::vector<Tensor>& parameters) {
   std::vector<Tensor> inputs{x};
-  inputs.insert(inputs.end(), parameters.begin(), parameters.end());
+  for (const Tensor& p : parameters)  // each once: its gradient is the sum over all uses
+    if (std::none_of(inputs.begin() + 1, inputs.end(), [&](const Tensor& q) { return q.same(p); })) inputs.push_back(p);
   if (!recording(inputs)) return fn(x);
   auto node = std::make_shared<RecomputeNode>();
   node->fn = fn;
   node->x = x;
-  node->parameters = parameters;
+  node->parameters.assign(inputs.begin() + 1, inputs.end());
   node->random = default_generator();
   Tensor y;
   {

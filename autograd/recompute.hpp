@@ -12,7 +12,8 @@ namespace gradus {
 /// fn(x), off the tape; backward runs fn again, with the random numbers of the first run, and goes through it.
 /// `parameters` lists every other tensor that fn reads and that needs a gradient. fn runs twice and must compute the
 /// same; layers that count calls (batch norm's running statistics) ask recomputing() and leave their state alone.
-Tensor recompute(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x, const std::vector<Tensor>& parameters);
+Tensor recompute(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x,
+                 const std::vector<Tensor>& parameters);
 
 /// True while a segment runs for the second time on this thread.
 bool recomputing();
