@@ -228,6 +228,11 @@ void pack_pixels(float* to, int64_t block_step, const float* from, int64_t pixel
   }
 }
 
+/// A strided 1x1 convolution: most of x is never read.
+bool samples(const ConvShape& c) {
+  return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0 && (c.stride_h > 1 || c.stride_w > 1);
+}
+
 /// One task: its accumulators over the chunks [chunk_begin, chunk_end).
 /// x is the input itself; `patches_of` is the original problem when c works on its patches, else null.
 void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPlan& plan, const float* x,
@@ -265,6 +270,17 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPl
     } else if (c.C <= kConvDepthBlock) {
       t.x = x_from;
       t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row, t.x_depth_block = 0;
+    } else if (samples(c)) {
+      // Only the pixels that a strided 1x1 convolution reads.
+      t.in_step_h = t.in_step_w = 1;
+      t.x_pixel = kConvDepthBlock, t.x_row = c.Q * t.x_pixel, t.x_image = (p1 - p0) * t.x_row,
+      t.x_depth_block = images * t.x_image;
+      for (int64_t n = 0; n < images; ++n)
+        for (int64_t p = p0; p < p1; ++p)
+          pack_pixels(x_packed + n * t.x_image + (p - p0) * t.x_row, t.x_depth_block,
+                      x_from + (n * c.H + (p - p0) * c.stride_h) * c.W * c.C, c.stride_w * c.C, c.Q, depth,
+                      kConvDepthBlock);
+      t.x = x_packed;
     } else {
       t.x_pixel = kConvDepthBlock, t.x_row = c.W * t.x_pixel, t.x_image = x_rows * t.x_row,
       t.x_depth_block = images * t.x_image;

@@ -22,19 +22,25 @@ constexpr int kBlock = kBlockVectors * kLanes;
 constexpr int kPixels = (kRegisters - kBlockVectors - 1) / kBlockVectors;
 constexpr std::int64_t kWeightFloats = 128 << 10 >> 2;
 
+struct TapWindow {
+  const float* w;  // the block's weights at the first tap seen
+  std::int64_t taps_h;
+  std::int64_t runs, run;  // a row of taps as `runs` stretches of `run` consecutive floats of x
+};
+
 /// One tile: V vectors of channels at `out[j]` for PX pixels whose first visible tap is at pixel[j].
 template <int V, int PX>
-inline void tile(const ConvGather& t, const float* const* pixel, const float* w, std::int64_t taps_h, std::int64_t runs,
-                 std::int64_t run, VecN (&acc)[PX][V]) {
+inline void tile(const ConvGather& t, const float* const* pixel, const TapWindow& win, std::int64_t d0,
+                 VecN (&acc)[PX][V]) {
   const std::int64_t x_tap_h = t.tap_step_h * t.x_row, x_tap_w = t.tap_step_w * t.x_pixel;
   const std::int64_t w_tap_w = t.depth * V * kLanes, w_tap_h = t.taps_w * w_tap_w;
-  for (std::int64_t r = 0; r < taps_h; ++r) {
-    for (std::int64_t s = 0; s < runs; ++s) {
+  for (std::int64_t r = 0; r < win.taps_h; ++r) {
+    for (std::int64_t s = 0; s < win.runs; ++s) {
       const float* x[PX];
-      for (int j = 0; j < PX; ++j) x[j] = pixel[j] + r * x_tap_h + s * x_tap_w;
-      const float* wp = w + r * w_tap_h + s * w_tap_w;
+      for (int j = 0; j < PX; ++j) x[j] = pixel[j] + d0 + r * x_tap_h + s * x_tap_w;
+      const float* wp = win.w + r * w_tap_h + s * w_tap_w;
 #pragma GCC unroll 4
-      for (std::int64_t c = 0; c < run; ++c, wp += V * kLanes) {
+      for (std::int64_t c = 0; c < win.run; ++c, wp += V * kLanes) {
         VecN weight[V];
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) weight[v] = load(wp + v * kLanes);
@@ -47,20 +53,14 @@ inline void tile(const ConvGather& t, const float* const* pixel, const float* w,
   }
 }
 
-struct TapWindow {
-  const float* w;  // the block's weights at the first tap seen
-  std::int64_t taps_h;
-  std::int64_t runs, run;  // a row of taps as `runs` stretches of `run` consecutive floats of x
-};
-
 template <int V, int PX>
 void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* pixel, float* const* out,
-                 std::int64_t k0, bool add, int pixels) {
+                 std::int64_t d0, std::int64_t k0, int pixels) {
   VecN acc[PX][V];
   const std::int64_t left = t.channels - k0;
   for (int v = 0; v < V; ++v) {
     const std::int64_t n = std::clamp<std::int64_t>(left - v * kLanes, 0, kLanes);
-    if (add) {
+    if (d0 > 0) {
       for (int j = 0; j < PX; ++j)
         acc[j][v] = n == kLanes ? load(out[j] + k0 + v * kLanes) : load_first(out[j] + k0 + v * kLanes, n);
     } else {
@@ -69,7 +69,7 @@ void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* 
       for (int j = 0; j < PX; ++j) acc[j][v] = start;
     }
   }
-  tile<V, PX>(t, pixel, win.w, win.taps_h, win.runs, win.run, acc);
+  tile<V, PX>(t, pixel, win, d0, acc);
   if (left >= V * kLanes) {
 #pragma GCC unroll 32
     for (int j = 0; j < PX; ++j) {
@@ -85,70 +85,74 @@ void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* 
   }
 }
 
-/// All pixels of a rectangle rows x columns (of every image) that share their taps, tile after tile.
-template <int V>
-void rectangle(const ConvGather& t, const TapWindow& win, std::int64_t k0, std::int64_t d0, const ConvSegment& row,
-               std::int64_t i0, std::int64_t i1, const ConvSegment& column) {
-  constexpr int kTile = V == 1 ? 8 : kPixels;
-  const float* pixel[kTile];
-  float* out[kTile];
-  const std::int64_t x_step = t.in_step_w * t.x_pixel;
-  std::int64_t n = 0, i = i0, j = column.count;
-  const float* x = nullptr;
-  float* y = nullptr;
-  for (std::int64_t left = t.images * (i1 - i0) * column.count; left > 0;) {
-    const int pixels = static_cast<int>(std::min<std::int64_t>(left, kTile));
-    for (int m = 0; m < pixels; ++m) {
-      if (j == column.count) {  // the next row
-        x = t.x + n * t.x_image + (row.in0 + (i - row.first) * t.in_step_h) * t.x_row + column.in0 * t.x_pixel + d0;
-        y = t.y + n * t.y_image + i * t.y_row + column.first * t.y_pixel;
-        j = 0;
-        if (++i == i1) i = i0, ++n;
-      }
-      pixel[m] = x, out[m] = y;
-      x += x_step, y += t.y_pixel, ++j;
-    }
-    for (int m = pixels; m < kTile; ++m) pixel[m] = pixel[0], out[m] = out[0];
-    if (V == 2 && pixels <= 4)
-      finish_tile<V, 4>(t, win, pixel, out, k0, d0 > 0, pixels);
-    else
-      finish_tile<V, kTile>(t, win, pixel, out, k0, d0 > 0, pixels);
-    left -= pixels;
-  }
+/// Pixels that share their taps, listed once and passed over by every block.
+struct PixelList {
+  static constexpr int kCapacity = 240;  // x and y of a chunk stay near; a multiple of the tiles' sizes
+  const float* x[kCapacity + kPixels];   // the first visible tap; beyond `count`, repeats of the first pixel
+  float* y[kCapacity + kPixels];
+  int count;
+};
+
+template <int V, int PX>
+void tiles(const ConvGather& t, const TapWindow& win, const PixelList& list, std::int64_t k0, std::int64_t d0) {
+  int m = 0;
+  for (; m + 4 < list.count || (PX <= 4 && m < list.count); m += PX)
+    finish_tile<V, PX>(t, win, list.x + m, list.y + m, d0, k0, std::min(PX, list.count - m));
+  if (m < list.count) finish_tile<V, 4>(t, win, list.x + m, list.y + m, d0, k0, list.count - m);
 }
 
-void gather(const ConvGather& t) {
+/// All blocks for the listed pixels.
+void blocks(const ConvGather& t, const ConvSegment& row, const ConvSegment& column, PixelList& list) {
+  for (int m = list.count; m < list.count + kPixels; ++m) list.x[m] = list.x[0], list.y[m] = list.y[0];
   const std::int64_t vectors = (t.channels + kLanes - 1) / kLanes;
   const std::int64_t taps = t.taps_h * t.taps_w;
   // Weights are read again for every tile: as much depth at a time as leaves a block's weights in a corner of L2. The
   // later stretches of depth add to what the first wrote.
-  const std::int64_t stretches = (taps * t.depth * kBlock + kWeightFloats - 1) / kWeightFloats;
-  const std::int64_t stretch = ((t.depth + stretches - 1) / std::max<std::int64_t>(stretches, 1) + 15) / 16 * 16;
+  const std::int64_t stretches =
+      std::max<std::int64_t>((taps * t.depth * kBlock + kWeightFloats - 1) / kWeightFloats, 1);
+  const std::int64_t stretch = ((t.depth + stretches - 1) / stretches + 15) / 16 * 16;
   // Neighbouring taps of a row lie side by side in x unless the convolution is dilated or grouped: one long run.
-  const bool joined = t.tap_step_w == 1 && t.x_pixel == t.depth && stretches <= 1;
+  const bool joined = t.tap_step_w == 1 && t.x_pixel == t.depth && stretches == 1;
   for (std::int64_t d0 = 0; d0 < t.depth; d0 += stretch)
     for (std::int64_t b = t.block_begin; b < t.block_end; ++b) {
       const bool full = (b + 1) * kBlockVectors <= vectors;
-      const std::int64_t lanes = full ? kBlock : kLanes;
-      const float* block = t.w + b * kBlock * taps * t.depth;
-      for (std::int64_t a = 0; a < t.row_segments; ++a) {
-        const ConvSegment& row = t.rows[a];
-        const std::int64_t i0 = std::max(row.first, t.row_begin), i1 = std::min(row.first + row.count, t.row_end);
-        if (i0 >= i1) continue;
-        for (std::int64_t e = 0; e < t.column_segments; ++e) {
-          const ConvSegment& column = t.columns[e];
-          TapWindow win;
-          win.w = block + ((row.tap0 * t.taps_w + column.tap0) * t.depth + d0) * lanes;
-          win.taps_h = row.taps;
-          win.runs = joined ? (column.taps > 0) : column.taps;
-          win.run = joined ? column.taps * t.depth : std::min(stretch, t.depth - d0);
-          if (full)
-            rectangle<2>(t, win, b * kBlock, d0, row, i0, i1, column);
-          else
-            rectangle<1>(t, win, b * kBlock, d0, row, i0, i1, column);
-        }
-      }
+      TapWindow win;
+      win.w = t.w + b * kBlock * taps * t.depth +
+              ((row.tap0 * t.taps_w + column.tap0) * t.depth + d0) * (full ? kBlock : kLanes);
+      win.taps_h = row.taps;
+      win.runs = joined ? (column.taps > 0) : column.taps;
+      win.run = joined ? column.taps * t.depth : std::min(stretch, t.depth - d0);
+      if (full)
+        tiles<kBlockVectors, kPixels>(t, win, list, b * kBlock, d0);
+      else
+        tiles<1, 8>(t, win, list, b * kBlock, d0);
     }
+}
+
+void gather(const ConvGather& t) {
+  PixelList list;
+  for (std::int64_t a = 0; a < t.row_segments; ++a) {
+    const ConvSegment& row = t.rows[a];
+    const std::int64_t i0 = std::max(row.first, t.row_begin), i1 = std::min(row.first + row.count, t.row_end);
+    for (std::int64_t e = 0; e < t.column_segments; ++e) {
+      const ConvSegment& column = t.columns[e];
+      list.count = 0;
+      for (std::int64_t n = 0; n < t.images; ++n)
+        for (std::int64_t i = i0; i < i1; ++i) {
+          const float* x =
+              t.x + n * t.x_image + (row.in0 + (i - row.first) * t.in_step_h) * t.x_row + column.in0 * t.x_pixel;
+          float* y = t.y + n * t.y_image + i * t.y_row + column.first * t.y_pixel;
+          for (std::int64_t j = 0; j < column.count; ++j, x += t.in_step_w * t.x_pixel, y += t.y_pixel) {
+            list.x[list.count] = x, list.y[list.count] = y;
+            if (++list.count == PixelList::kCapacity) {
+              blocks(t, row, column, list);
+              list.count = 0;
+            }
+          }
+        }
+      if (list.count > 0) blocks(t, row, column, list);
+    }
+  }
 }
 
 // ---- backward-weights
