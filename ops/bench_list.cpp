@@ -4,7 +4,9 @@ namespace gradus {
 
 // Defined in each operator's <op>_bench.cpp; it appends its cases.
 void bench_conv2d(BenchList& list);
+void bench_avg_pool2d(BenchList& list);
 void bench_batch_norm(BenchList& list);
+void bench_max_pool2d(BenchList& list);
 void bench_pointwise(BenchList& list);
 
 BenchList bench_cases(const std::string& only) {
@@ -14,7 +16,9 @@ BenchList bench_cases(const std::string& only) {
   };
   const Row rows[] = {
       {"conv2d", bench_conv2d},
+      {"avg_pool2d", bench_avg_pool2d},
       {"batch_norm", bench_batch_norm},
+      {"max_pool2d", bench_max_pool2d},
       {"pointwise", bench_pointwise},
   };
   BenchList list;
