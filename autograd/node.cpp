@@ -83,6 +83,16 @@ Node::~Node() {
   g.empty();
 }
 
+Saved::Saved(const Tensor& input) {
+  if (!input.defined()) return;
+  if (input.node() && input.node()->can_rematerialise()) {
+    source_ = input.node();
+  } else {
+    tensor_ = input;
+    version_ = input.version();
+  }
+}
+
 Saved Saved::output(const Tensor& y) {
   Saved saved(y.detach());
   saved.is_output_ = true;
@@ -92,6 +102,14 @@ Saved Saved::output(const Tensor& y) {
 Saved::~Saved() { reset(); }
 
 void Saved::reset() {
+  if (source_) {
+    if (!buried && source_.use_count() == 1) {
+      Graveyard& g = graveyard();
+      g.nodes.push_back(std::move(source_));
+      g.empty();
+    }
+    source_.reset();
+  }
   if (!tensor_.defined()) return;
   // Only a tensor with history can start a long chain of destructors.
   if (tensor_.node() == nullptr || buried) {
@@ -109,6 +127,17 @@ Tensor Saved::get(Node& node) const {
                     "{}: backward runs a second time through a graph that was freed "
                     "(pass retain_graph to the first call){}{}",
                     node.name(), node.where.empty() ? "" : ", in ", node.where);
+  if (source_) {
+    check<GraphError>(!source_->released, "{}: the {} whose result it reads again was freed (pass retain_graph)",
+                      node.name(), source_->name());
+    Tensor y;
+    {
+      const NoGrad off;
+      y = source_->rematerialise();
+    }
+    y.set_node(source_);
+    return y;
+  }
   if (!tensor_.defined()) return tensor_;
   check<GraphError>(
       tensor_.version() == version_,

@@ -55,6 +55,10 @@ struct Node : std::enable_shared_from_this<Node> {
   virtual void release() = 0;
   /// Whether backward is made of recorded operators, so that gradients of gradients exist.
   virtual bool twice_differentiable() const { return true; }
+  /// A result that is cheap to compute again from what the node saved anyway (a normalisation, say) need not be kept by
+  /// its readers: where this is true, Saved keeps the node instead, and get() calls rematerialise().
+  virtual bool can_rematerialise() const { return false; }
+  virtual Tensor rematerialise() { return {}; }
   /// Bytes saved for backward, for the graph's picture.
   virtual std::int64_t saved_bytes() const { return 0; }
 
@@ -82,7 +86,7 @@ struct Leaf final : Node {
 class Saved {
  public:
   Saved() = default;
-  Saved(const Tensor& input) : tensor_(input), version_(input.defined() ? input.version() : 0) {}  // NOLINT: saves
+  Saved(const Tensor& input);  // NOLINT: node->x = x saves x
   /// For an operator's own result, which its node must not own: keeps an alias off the tape.
   static Saved output(const Tensor& y);
   ~Saved();
@@ -93,12 +97,13 @@ class Saved {
 
   /// The tensor, on the tape as it was. `node` is the one that saved it.
   Tensor get(Node& node) const;
-  bool defined() const { return tensor_.defined(); }
+  bool defined() const { return tensor_.defined() || source_ != nullptr; }
   std::int64_t bytes() const { return tensor_.defined() ? tensor_.bytes() : 0; }
   void reset();
 
  private:
   Tensor tensor_;
+  std::shared_ptr<Node> source_;  // instead of the tensor: who can compute it again
   std::uint64_t version_ = 0;
   bool is_output_ = false;
 };
