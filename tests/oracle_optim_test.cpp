@@ -18,6 +18,7 @@
 #include "ops/pointwise/unary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/view/view.hpp"
+#include "tests/harness/paths.hpp"
 
 using namespace gradus;
 using nlohmann::json;
@@ -25,7 +26,7 @@ using nlohmann::json;
 namespace {
 
 json read_oracle(const std::string& name) {
-  std::ifstream file(std::string(GRADUS_SOURCE_DIR "/tests/oracle/ops/") + name);
+  std::ifstream file(test::source_dir() + "/tests/oracle/ops/" + name);
   REQUIRE(file.good());
   return json::parse(file);
 }

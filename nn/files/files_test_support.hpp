@@ -14,12 +14,13 @@
 #include "core/error.hpp"
 #include "core/tensor.hpp"
 #include "nn/files/bytes.hpp"
+#include "tests/harness/paths.hpp"
 
 namespace gradus::files {
 
 /// A committed file of tests/files/weights.
 inline std::string sample(const std::string& name) {
-  return std::string(GRADUS_SOURCE_DIR "/tests/files/weights/") + name;
+  return test::source_dir() + "/tests/files/weights/" + name;
 }
 
 inline std::string read_all(const std::string& path) {
