@@ -6,7 +6,10 @@ namespace gradus {
 void bench_conv2d(BenchList& list);
 void bench_avg_pool2d(BenchList& list);
 void bench_batch_norm(BenchList& list);
+void bench_dropout(BenchList& list);
+void bench_local_response_norm(BenchList& list);
 void bench_max_pool2d(BenchList& list);
+void bench_max_unpool2d(BenchList& list);
 void bench_pointwise(BenchList& list);
 
 BenchList bench_cases(const std::string& only) {
@@ -18,7 +21,10 @@ BenchList bench_cases(const std::string& only) {
       {"conv2d", bench_conv2d},
       {"avg_pool2d", bench_avg_pool2d},
       {"batch_norm", bench_batch_norm},
+      {"dropout, drop_path", bench_dropout},
+      {"local_response_norm", bench_local_response_norm},
       {"max_pool2d", bench_max_pool2d},
+      {"max_unpool2d", bench_max_unpool2d},
       {"pointwise", bench_pointwise},
   };
   BenchList list;
