@@ -46,24 +46,12 @@ void from_hsv(const Hsv& c, std::uint8_t* p) {
   const std::uint8_t low = byte(std::round(v * (1.0 - s))), down = byte(std::round(v * (1.0 - s * f))),
                      up = byte(std::round(v * (1.0 - s * (1.0 - f))));
   switch (sector % 6) {
-    case 0:
-      p[0] = c.v, p[1] = up, p[2] = low;
-      break;
-    case 1:
-      p[0] = down, p[1] = c.v, p[2] = low;
-      break;
-    case 2:
-      p[0] = low, p[1] = c.v, p[2] = up;
-      break;
-    case 3:
-      p[0] = low, p[1] = down, p[2] = c.v;
-      break;
-    case 4:
-      p[0] = up, p[1] = low, p[2] = c.v;
-      break;
-    default:
-      p[0] = c.v, p[1] = low, p[2] = down;
-      break;
+    case 0: p[0] = c.v, p[1] = up, p[2] = low; break;
+    case 1: p[0] = down, p[1] = c.v, p[2] = low; break;
+    case 2: p[0] = low, p[1] = c.v, p[2] = up; break;
+    case 3: p[0] = low, p[1] = down, p[2] = c.v; break;
+    case 4: p[0] = up, p[1] = low, p[2] = c.v; break;
+    default: p[0] = c.v, p[1] = low, p[2] = down; break;
   }
 }
 

@@ -145,10 +145,8 @@ struct Texture {
         const Vec cell{p.x - std::floor(p.x) - 0.5f, p.y - std::floor(p.y) - 0.5f, p.z - std::floor(p.z) - 0.5f};
         return dot(cell, cell) < 0.12f ? 1.0f : 0.0f;
       }
-      case kNoise:
-        return noise(p * 1.3f, salt);
-      default:
-        return 0;
+      case kNoise: return noise(p * 1.3f, salt);
+      default: return 0;
     }
   }
 
