@@ -78,7 +78,18 @@ struct StridedLoop {
       });
     } else {  // short rows: several to a chunk
       parallel_ranges(rows, std::max<std::int64_t>(1, grain / inner()), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t row = begin; row < end; ++row) fn(offsets(row), inner());
+        auto at = offsets(begin);
+        std::array<std::int64_t, kMaxRank> index{};  // of the outer dimensions, counted up from row to row
+        for (std::int64_t rest = begin, d = rank - 2; d >= 0; rest /= size[d], --d) index[d] = rest % size[d];
+        for (std::int64_t row = begin; row < end; ++row) {
+          fn(at, inner());
+          for (int d = rank - 2; d >= 0; --d) {
+            const bool carry = ++index[d] == size[d];
+            if (carry) index[d] = 0;
+            for (int k = 0; k < N; ++k) at[k] += carry ? (1 - size[d]) * stride[k][d] : stride[k][d];
+            if (!carry) break;
+          }
+        }
       });
     }
   }

@@ -53,7 +53,8 @@ class Tensor {
   bool is_contiguous(Format format = Format::contiguous) const;
   /// Dense in some order of the dimensions: every element of a block exactly once.
   bool is_dense() const;
-  /// channels_last where the strides say so and contiguous does not fit too; else contiguous.
+  /// The order a new tensor like this one should have. channels_last where channels lie next to each other (also in a
+  /// strided view of a channels-last tensor) and contiguous does not fit too; else contiguous.
   Format format() const;
 
   /// First element. T must be the element type (char-sized access through data_ptr()).

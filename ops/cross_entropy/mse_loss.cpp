@@ -1,0 +1,17 @@
+#include "ops/cross_entropy/mse_loss.hpp"
+
+#include "ops/pointwise/binary.hpp"
+#include "ops/reduce/reduce.hpp"
+
+namespace gradus {
+
+Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
+  check<ShapeError>(x.shape() == target.shape(), "mse_loss: x and target have different shapes\n{}",
+                    describe({{"x", &x}, {"target", &target}}));
+  check_same_device("mse_loss", {{"x", &x}, {"target", &target}});
+  check_same_dtype("mse_loss", {{"x", &x}, {"target", &target}});
+  const Tensor squares = square(x - target);
+  return reduction == Reduction::none ? squares : reduction == Reduction::mean ? mean(squares) : sum(squares);
+}
+
+}  // namespace gradus
