@@ -46,12 +46,13 @@ Tensor cat(const std::vector<Tensor>& tensors, std::int64_t wanted) {
     check<ShapeError>(fits, "cat: sizes differ in another dim than {}\n{}", dim, describe_all(tensors));
     check<DTypeError>(x.dtype() == first.dtype(), "cat: operands have different dtypes (convert with to())\n{}",
                       describe_all(tensors));
-    check<DeviceError>(x.device() == first.device(),
-                       "cat: operands are on different devices (move them with to())\n{}", describe_all(tensors));
+    check<DeviceError>(x.device() == first.device(), "cat: operands are on different devices (move them with to())\n{}",
+                       describe_all(tensors));
     shape[dim] += x.shape()[dim];
     channels_last = channels_last && x.is_contiguous(Format::channels_last);
   }
-  const Tensor y = empty(shape, {.dtype = first.dtype(), .device = first.device(),
+  const Tensor y = empty(shape, {.dtype = first.dtype(),
+                                 .device = first.device(),
                                  .format = channels_last ? Format::channels_last : Format::contiguous});
   run("cat", y.device(), [&] {
     std::int64_t start = 0;

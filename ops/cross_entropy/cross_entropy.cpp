@@ -45,8 +45,9 @@ struct Target {
   Tensor weights(const Tensor& x) const {
     const Tensor q = empty_like(x);
     run("cross_entropy.weights", x.device(), [&] {
-      cpu::cross_entropy_weights({x.dtype(), over_positions(x.shape(), class_dim), over_positions(q.strides(), class_dim),
-                                  q.strides()[class_dim], kernel(x), q.data_ptr()});
+      cpu::cross_entropy_weights({x.dtype(), over_positions(x.shape(), class_dim),
+                                  over_positions(q.strides(), class_dim), q.strides()[class_dim], kernel(x),
+                                  q.data_ptr()});
     });
     return q;
   }
@@ -76,7 +77,8 @@ Target checked(const char* op, const Tensor& x, const Tensor& target, const Tens
     return t;
   }
   const Shape positions = over_positions(x.shape(), t.class_dim);
-  check<ShapeError>(target.shape() == positions, "{}: x needs labels of shape {}\n{}", op, to_string(positions), operands());
+  check<ShapeError>(target.shape() == positions, "{}: x needs labels of shape {}\n{}", op, to_string(positions),
+                    operands());
   if (target.is_meta()) return t;
   const std::vector<std::int64_t> values = target.to_vector<std::int64_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -144,13 +146,12 @@ struct CrossEntropyNode final : Node {
 }  // namespace
 
 Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& options) {
-  const Target t =
-      checked("cross_entropy", x, target, options.weight, options.ignore_index, options.label_smoothing);
+  const Target t = checked("cross_entropy", x, target, options.weight, options.ignore_index, options.label_smoothing);
   const int dim = t.class_dim;
   const double mean_divisor = divisor(t, x);
   if (recording({target})) {  // learned probabilities: by operators
-    Tensor q = affine(target, 1 - options.label_smoothing,
-                      options.label_smoothing / static_cast<double>(x.shape()[dim]));
+    Tensor q =
+        affine(target, 1 - options.label_smoothing, options.label_smoothing / static_cast<double>(x.shape()[dim]));
     if (t.weight.defined()) {
       Shape along = Shape::filled(x.rank(), 1);
       along[dim] = x.shape()[dim];
@@ -164,7 +165,8 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
   Tensor log_total = empty(positions, {.dtype = DType::f64, .device = x.device()});
   run("cross_entropy", x.device(), [&] {
     cpu::cross_entropy().run({x.dtype(), positions, over_positions(x.strides(), dim), losses.strides(),
-                              x.strides()[dim], x.data_ptr(), t.kernel(x), losses.data_ptr(), log_total.data<double>()});
+                              x.strides()[dim], x.data_ptr(), t.kernel(x), losses.data_ptr(),
+                              log_total.data<double>()});
   });
   const Tensor y = reduced(losses, options.reduction, mean_divisor);
   if (recording({x})) {
@@ -180,7 +182,8 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
 }
 
 Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& options) {
-  check<DTypeError>(target.dtype() == DType::i64, "nll_loss: labels are i64\n{}", describe({{"x", &x}, {"target", &target}}));
+  check<DTypeError>(target.dtype() == DType::i64, "nll_loss: labels are i64\n{}",
+                    describe({{"x", &x}, {"target", &target}}));
   const Target t = checked("nll_loss", x, target, options.weight, options.ignore_index, 0);
   return reduced(neg(sum(x * t.weights(x), {t.class_dim})), options.reduction, divisor(t, x));
 }

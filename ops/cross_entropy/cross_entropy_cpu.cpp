@@ -19,7 +19,7 @@ std::int64_t grain(std::int64_t classes) {
 template <class T>
 struct Row {
   const CrossEntropyTarget& t;
-  std::int64_t label;         // -1: ignored; not used with probabilities
+  std::int64_t label;  // -1: ignored; not used with probabilities
   const T* probabilities;
 
   Row(const CrossEntropyTarget& target, std::int64_t at) : t(target), label(-1), probabilities(nullptr) {
@@ -81,8 +81,10 @@ void reference(const CrossEntropyProblem& p) {
   dispatch_float("cross_entropy", p.dtype, [&]<class T>(T) {
     forward<T>(p, [&](const T* x) {
       double largest = static_cast<double>(x[0]), total = 0;
-      for (std::int64_t c = 1; c < p.target.classes; ++c) largest = std::max(largest, static_cast<double>(x[c * p.x_step]));
-      for (std::int64_t c = 0; c < p.target.classes; ++c) total += std::exp(static_cast<double>(x[c * p.x_step]) - largest);
+      for (std::int64_t c = 1; c < p.target.classes; ++c)
+        largest = std::max(largest, static_cast<double>(x[c * p.x_step]));
+      for (std::int64_t c = 0; c < p.target.classes; ++c)
+        total += std::exp(static_cast<double>(x[c * p.x_step]) - largest);
       return Soft{largest, std::log(total)};
     });
   });

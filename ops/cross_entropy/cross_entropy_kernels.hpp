@@ -11,11 +11,11 @@ struct CrossEntropyTarget {
   std::int64_t classes;
   double smoothing;
   std::int64_t ignore_index;
-  const void* weight;                // [classes], x's dtype; null: 1
-  const std::int64_t* labels;        // null: probabilities
-  const void* probabilities;         // x's dtype
-  Strides strides;                   // of the target over the positions
-  std::int64_t step;                 // of the probabilities along the classes
+  const void* weight;          // [classes], x's dtype; null: 1
+  const std::int64_t* labels;  // null: probabilities
+  const void* probabilities;   // x's dtype
+  Strides strides;             // of the target over the positions
+  std::int64_t step;           // of the probabilities along the classes
 };
 
 /// loss = -sum q log softmax(x);  log_total = log sum exp(x), for backward.

@@ -54,9 +54,9 @@ void check_index(const char* op, const Shape& large, int dim, const Tensor& inde
 }
 
 IndexProblem problem(int dim, const Tensor& index, const Tensor& large, const Tensor& small) {
-  IndexProblem p{small.dtype(), index.shape(), large.strides(), small.strides(), index.strides(), index.shape()[dim],
-                 large.strides()[dim], small.strides()[dim], index.strides()[dim], large.data_ptr(), small.data_ptr(),
-                 index.data<std::int64_t>()};
+  IndexProblem p{small.dtype(),        index.shape(),      large.strides(),      small.strides(),
+                 index.strides(),      index.shape()[dim], large.strides()[dim], small.strides()[dim],
+                 index.strides()[dim], large.data_ptr(),   small.data_ptr(),     index.data<std::int64_t>()};
   p.lanes.erase(dim);
   p.large_strides.erase(dim);
   p.small_strides.erase(dim);
@@ -102,7 +102,8 @@ Tensor scatter_add(const Shape& shape, std::int64_t wanted, const Tensor& index,
 
 Tensor index_select(const Tensor& x, std::int64_t wanted, const Tensor& index) {
   const int dim = wrap_dim("index_select", wanted, x.rank());
-  check<ShapeError>(index.rank() == 1, "index_select: the index has one dim\n{}", describe({{"x", &x}, {"index", &index}}));
+  check<ShapeError>(index.rank() == 1, "index_select: the index has one dim\n{}",
+                    describe({{"x", &x}, {"index", &index}}));
   Shape line = Shape::filled(x.rank(), 1), shape = x.shape();
   line[dim] = shape[dim] = index.shape()[0];
   const Tensor along = reshape(index, line);

@@ -28,16 +28,15 @@ void each(const IndexProblem& p, const StridedLoop<3>& loop, const std::array<st
   }
 }
 
-StridedLoop<3> plan(const IndexProblem& p) {
-  return {p.lanes, {&p.large_strides, &p.small_strides, &p.index_strides}};
-}
+StridedLoop<3> plan(const IndexProblem& p) { return {p.lanes, {&p.large_strides, &p.small_strides, &p.index_strides}}; }
 
 template <class Fn>
 void serial(const IndexProblem& p, Fn fn) {
   const StridedLoop<3> loop = plan(p);
   if (loop.total == 0) return;
   dispatch_float("gather", p.dtype, [&]<class T>(T) {
-    for (std::int64_t row = 0; row < loop.total / loop.inner(); ++row) each<T>(p, loop, loop.offsets(row), loop.inner(), fn);
+    for (std::int64_t row = 0; row < loop.total / loop.inner(); ++row)
+      each<T>(p, loop, loop.offsets(row), loop.inner(), fn);
   });
 }
 

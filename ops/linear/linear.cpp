@@ -40,8 +40,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check<ShapeError>(weight.rank() == 2, "linear: the weight is [out, in]\n{}", operands());
   check<ShapeError>(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: weight reads {} features, x has {}\n{}",
                     weight.size(1), x.rank() ? x.size(-1) : 0, operands());
-  check<ShapeError>(!bias.defined() || bias.shape() == Shape{weight.size(0)}, "linear: weight gives {} features, bias has another number\n{}",
-                    weight.size(0), operands());
+  check<ShapeError>(!bias.defined() || bias.shape() == Shape{weight.size(0)},
+                    "linear: weight gives {} features, bias has another number\n{}", weight.size(0), operands());
   if (x.rank() != 2) {
     Shape shape = x.shape();
     shape[x.rank() - 1] = weight.size(0);

@@ -77,8 +77,7 @@ void blas_tiles(const MatmulProblem& p) {
       const Offsets at = matrix(p, i);
       T* y = static_cast<T*>(p.y) + at.y;
       if (p.bias)
-        for (std::int64_t row = 0; row < p.m; ++row)
-          std::copy_n(static_cast<const T*>(p.bias), p.n, y + row * p.n);
+        for (std::int64_t row = 0; row < p.m; ++row) std::copy_n(static_cast<const T*>(p.bias), p.n, y + row * p.n);
       blas::parallel_gemm(a.transposed, b.transposed, p.m, p.n, p.k, T(1), static_cast<const T*>(p.a) + at.a, a.leading,
                           static_cast<const T*>(p.b) + at.b, b.leading, T(p.bias ? 1 : 0), y, p.n);
     };

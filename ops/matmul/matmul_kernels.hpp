@@ -13,10 +13,10 @@ struct MatmulProblem {
   std::int64_t a_row, a_column, b_row, b_column;
   Shape batch;
   Strides a_batch, b_batch, y_batch;  // 0 where broadcast
-  const void* a;     // [batch, m, k]
-  const void* b;     // [batch, k, n]
-  const void* bias;  // [n], unit stride; may be null
-  void* y;           // [batch, m, n]
+  const void* a;                      // [batch, m, k]
+  const void* b;                      // [batch, k, n]
+  const void* bias;                   // [n], unit stride; may be null
+  void* y;                            // [batch, m, n]
 };
 
 /// Whether BLAS reads a matrix of these strides: one of them is 1 and the other at least a row's (column's) length.

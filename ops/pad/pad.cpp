@@ -24,7 +24,8 @@ struct PadNode final : Node {
 
 Tensor pad(const Tensor& x, const Dims& padding, double value) {
   check<ShapeError>(padding.size() % 2 == 0 && padding.size() / 2 <= x.rank(),
-                    "pad: {} does not give two numbers for each of the last dims\n  x  {}", to_string(padding), describe(x));
+                    "pad: {} does not give two numbers for each of the last dims\n  x  {}", to_string(padding),
+                    describe(x));
   for (std::int64_t amount : padding)
     check(amount >= 0, "pad: negative padding in {} (use narrow to cut)\n  x  {}", to_string(padding), describe(x));
   dispatch_float("pad", x.dtype(), [](auto) {});

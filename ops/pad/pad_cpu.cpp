@@ -74,9 +74,9 @@ void rows(const PadProblem& p) {
 }  // namespace
 
 const Candidates<PadProblem>& pad() {
-  static const Candidates<PadProblem> candidates(
-      "pad", {{"rows", "one pass over y's rows; bound by memory", unit_rows, rows},
-              {"reference", "fill, then copy", always<PadProblem>, reference}});
+  static const Candidates<PadProblem> candidates("pad",
+                                                 {{"rows", "one pass over y's rows; bound by memory", unit_rows, rows},
+                                                  {"reference", "fill, then copy", always<PadProblem>, reference}});
   return candidates;
 }
 

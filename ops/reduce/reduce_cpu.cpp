@@ -53,9 +53,9 @@ struct Axes {
   }
 };
 
-constexpr int kRows = 64;                    // added up in f32
-constexpr std::int64_t kTask = 32768;        // elements that make a chunk worth handing out
-constexpr std::int64_t kColumns = 4096;      // of totals in a task: 32 KiB
+constexpr int kRows = 64;                // added up in f32
+constexpr std::int64_t kTask = 32768;    // elements that make a chunk worth handing out
+constexpr std::int64_t kColumns = 4096;  // of totals in a task: 32 KiB
 
 template <class T>
 void add_rows(const T* const* rows, int count, std::int64_t n, double* totals) {
@@ -149,8 +149,7 @@ void runs_reduced(const SumProblem& p, const Axes& kept, const Axes& reduced, st
   const std::int64_t pieces = (length + kTask - 1) / kTask;  // of a run
   const std::int64_t units = reduced.count * pieces;         // of an output
   const std::int64_t unit = std::min(length, kTask);
-  const std::int64_t segments =
-      kept.count >= 64 ? 1 : std::min<std::int64_t>(64, (units * unit + kTask - 1) / kTask);
+  const std::int64_t segments = kept.count >= 64 ? 1 : std::min<std::int64_t>(64, (units * unit + kTask - 1) / kTask);
   const std::int64_t segment_units = (units + segments - 1) / segments;
   const std::int64_t outputs_per_chunk =
       segments > 1 ? 1 : std::max<std::int64_t>(1, kTask / std::max<std::int64_t>(1, units * unit));

@@ -62,7 +62,4 @@ double sum_run_f64(const double* p, std::int64_t n) { return sum_of_run(p, n); }
 }  // namespace gradus::GRADUS_ISA
 
 GRADUS_ISA_DEFINE(ReduceSimd, reduce_simd,
-                  {.add_rows = add_rows,
-                   .add_rows_f64 = add_rows_f64,
-                   .sum_run = sum_run,
-                   .sum_run_f64 = sum_run_f64})
+                  {.add_rows = add_rows, .add_rows_f64 = add_rows_f64, .sum_run = sum_run, .sum_run_f64 = sum_run_f64})

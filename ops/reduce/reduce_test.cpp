@@ -70,14 +70,18 @@ TEST_CASE("reduce: sum, mean, max, min and var are the definition over any dims 
           check_close(mean(x, dims, true),
                       by_definition(x, dims, [](const auto& v) { return add_up(v) / static_cast<double>(v.size()); }),
                       tolerance);
-          check_close(max(x, dims), by_definition(x, dims, [](const auto& v) { return *std::max_element(v.begin(), v.end()); }), 0);
-          check_close(min(x, dims), by_definition(x, dims, [](const auto& v) { return *std::min_element(v.begin(), v.end()); }), 0);
-          check_close(var(x, dims, {.unbiased = false}), by_definition(x, dims, [](const auto& v) {
-                        const double m = add_up(v) / static_cast<double>(v.size());
-                        double squares = 0;
-                        for (double e : v) squares += (e - m) * (e - m);
-                        return squares / static_cast<double>(v.size());
-                      }),
+          check_close(max(x, dims),
+                      by_definition(x, dims, [](const auto& v) { return *std::max_element(v.begin(), v.end()); }), 0);
+          check_close(min(x, dims),
+                      by_definition(x, dims, [](const auto& v) { return *std::min_element(v.begin(), v.end()); }), 0);
+          check_close(var(x, dims, {.unbiased = false}),
+                      by_definition(x, dims,
+                                    [](const auto& v) {
+                                      const double m = add_up(v) / static_cast<double>(v.size());
+                                      double squares = 0;
+                                      for (double e : v) squares += (e - m) * (e - m);
+                                      return squares / static_cast<double>(v.size());
+                                    }),
                       tolerance);
         }
 }
@@ -204,12 +208,14 @@ TEST_CASE("sum_to: sums what was broadcast, and refuses what could not have been
   CHECK(sum_to(x, {3, 1}).to_vector<double>() == std::vector<double>{8, 8, 8});
   CHECK(sum_to(x, {}).item() == 24);
   CHECK(sum_to(x, {2, 3, 4}).same(x));
-  CHECK_THROWS_WITH_AS(sum_to(x, {2}), "sum_to: [2] does not broadcast to x's shape\n  x  f32 [2, 3, 4]  cpu", ShapeError);
+  CHECK_THROWS_WITH_AS(sum_to(x, {2}), "sum_to: [2] does not broadcast to x's shape\n  x  f32 [2, 3, 4]  cpu",
+                       ShapeError);
 }
 
 TEST_CASE("reduce: dims that are out of range or named twice, and integers, are refused") {
   CHECK_THROWS_WITH_AS(sum(zeros({2, 3}), {2}), "sum: dim 2 is out of range for 2 dimensions", ShapeError);
-  CHECK_THROWS_WITH_AS(mean(zeros({2, 3}), {1, -1}), "mean: dim 1 appears twice in [1, -1]\n  x  f32 [2, 3]  cpu", ShapeError);
+  CHECK_THROWS_WITH_AS(mean(zeros({2, 3}), {1, -1}), "mean: dim 1 appears twice in [1, -1]\n  x  f32 [2, 3]  cpu",
+                       ShapeError);
   CHECK_THROWS_WITH_AS(sum(arange(0, 3)), "sum: takes f32 or f64, got i64 (convert with to())", DTypeError);
   CHECK_THROWS_WITH_AS(argmax(arange(0, 3)), "argmax: takes f32 or f64, got i64 (convert with to())", DTypeError);
 }

@@ -42,7 +42,8 @@ float largest(const float* x, std::int64_t n) {
   float lane[kLanes];
   store(lane, best);
   float result = lane[0];
-  for (int i = 1; i < kLanes; ++i) result = result != result ? result : lane[i] > result || lane[i] != lane[i] ? lane[i] : result;
+  for (int i = 1; i < kLanes; ++i)
+    result = result != result ? result : lane[i] > result || lane[i] != lane[i] ? lane[i] : result;
   return result;
 }
 
