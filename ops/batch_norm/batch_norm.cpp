@@ -38,6 +38,23 @@ struct BatchNormNode final : Node {
     return bytes;
   }
 
+  /// y is one pass over x away, so its readers need not keep it: half of a network's activations. Not so with a
+  /// residual, which would have to be kept instead.
+  bool can_rematerialise() const override { return residual_at == 0; }
+  Tensor rematerialise() override {
+    const Format order = rows_of_channels(x.get(*this));
+    const Tensor in = dense(x.get(*this), order);
+    Tensor y = empty(in.shape(), {.dtype = dtype, .device = in.device(), .format = order});
+    dispatch_float(name(), dtype, [&]<class T>(T) {
+      run("batch_norm.rematerialise", in.device(), [&] {
+        const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
+        batch_norm_apply<T>({rows, channels, in.data<T>(), nullptr, scale.data<T>(), shift.data<T>(), options.relu,
+                             y.data<T>(), nullptr});
+      });
+    });
+    return y;
+  }
+
   bool wants(std::size_t at) const { return at != 0 && needs(at); }
 
   Grads backward(const Tensor& gy) override {
@@ -47,9 +64,9 @@ struct BatchNormNode final : Node {
 
   template <class T>
   Grads fused(const Tensor& gy) {
-    const Tensor in = x.get(*this);
+    const Format order = rows_of_channels(x.get(*this));
+    const Tensor in = dense(x.get(*this), order);  // a slice of a dense block is made dense for as long as this takes
     const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
-    const Format order = rows_of_channels(in);
     // A gradient that nobody else will look at is overwritten by the one that takes its place.
     const bool spare = !gy.is_contiguous(order) || gy.unique_storage();
     const Tensor g = dense(gy.detach(), order);
@@ -97,7 +114,7 @@ struct BatchNormNode final : Node {
 
   /// The same in recorded operators. ReLU's gate is a constant there: its own derivative is 0 wherever it has one.
   Grads composed(const Tensor& gy) {
-    const Tensor in = x.get(*this);
+    const Tensor in = contiguous(x.get(*this), rows_of_channels(x.get(*this)));
     Shape per_channel = Shape::filled(in.rank(), 1);
     per_channel[1] = in.shape()[1];
     Dims others{0};
@@ -193,13 +210,13 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
                   const Tensor& bias, const BatchNormOptions& options, const Tensor& residual_any) {
   check_operands(x_any, running_mean, running_var, weight, bias, options, residual_any);
   const Format order = rows_of_channels(x_any);
-  const Tensor x = contiguous(x_any, order);
+  const Tensor x = dense(x_any, order);
   const Tensor residual = residual_any.defined() ? contiguous(residual_any, order) : Tensor();
   const std::int64_t channels = x.shape()[1], rows = channels == 0 ? 0 : x.numel() / channels;
   const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
   const TensorOptions f64{.dtype = DType::f64, .device = x.device()};
 
-  std::vector<Tensor> inputs{x};
+  std::vector<Tensor> inputs{x_any};
   auto node = std::make_shared<BatchNormNode>();
   const auto add_input = [&](const Tensor& t) -> std::size_t {
     if (!t.defined()) return 0;
@@ -254,7 +271,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
     });
   });
   if (recorded) {
-    node->x = x;
+    node->x = x_any;
     if (weight.defined()) node->weight = weight;
     attach(y, std::move(node), inputs);
   }
