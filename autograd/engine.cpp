@@ -30,7 +30,9 @@ class GradMap {
     auto [slot, first] = grads_.try_emplace(node, std::move(g));
     if (first) return;
     Tensor& sum = slot->second;
-    if (record_ || !owned(sum) || sum.requires_grad()) {
+    const auto reusable = [&](const Tensor& t) { return !record_ && owned(t) && !t.requires_grad(); };
+    if (!reusable(sum) && reusable(g)) std::swap(sum, g);  // addition commutes: write into the one that nobody else holds
+    if (!reusable(sum)) {
       Tensor total = sum.clone();
       total.accumulate_(g);
       if (record_ && recording({sum, g})) attach(total, std::make_shared<SumNode>(), {sum, g});
