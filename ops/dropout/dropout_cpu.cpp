@@ -53,7 +53,7 @@ template <class T>
 const Candidates<DropoutProblem<T>>& dropout_candidates() {
   using Problem = DropoutProblem<T>;
   static const Candidates<Problem> all(
-      "dropout", {{"blocks", "sixteen Philox blocks side by side; bound by drawing", one_by_one<T>, blocks<T>},
+      "dropout", {{"blocks", "a vector of Philox blocks side by side; bound by drawing", one_by_one<T>, blocks<T>},
                   {"groups", "one word per run of elements; bound by memory", always<Problem>, groups<T>},
                   {"reference", "one element at a time", always<Problem>, reference<T>}});
   return all;

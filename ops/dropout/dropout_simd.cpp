@@ -1,39 +1,61 @@
-// Dropout with sixteen Philox blocks drawn side by side: the rounds of core/philox.hpp, each step over all blocks.
+// Dropout with several Philox blocks drawn side by side: the rounds of core/philox.hpp, each step over a vector of
+// them.
 
 #include "core/simd.hpp"
 #include "ops/dropout/dropout_kernels.hpp"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 namespace gradus::GRADUS_ISA {
 namespace {
 
 constexpr int kBlocks = 16, kWords = 4 * kBlocks;
+constexpr int kHalf = kLanes / 2;  // 64-bit lanes of a native vector
+constexpr int kGroups = kBlocks / kHalf;
+
+/// One 32-bit number to a 64-bit lane, so that a lane holds the whole product of two.
+typedef std::uint64_t Wide __attribute__((vector_size(kHalf * sizeof(std::uint64_t))));
+
+inline Wide low(Wide v) { return v & std::uint64_t{0xffffffff}; }
+/// The products of the lanes' lower halves.
+inline Wide product(Wide a, Wide b) {
+#if defined(__AVX512F__)
+  // Masked with all lanes on: the plain form makes GCC 12 warn about its own header.
+  return reinterpret_cast<Wide>(
+      _mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Wide>(_mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<Wide>(_mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  return low(a) * low(b);
+#endif
+}
 
 /// Words of the blocks first … first + 15, in order.
 void draw(Philox philox, std::uint64_t first, std::uint32_t* words) {
-  std::uint32_t c0[kBlocks], c1[kBlocks], c2[kBlocks], c3[kBlocks];
-  for (int i = 0; i < kBlocks; ++i) {
-    c0[i] = static_cast<std::uint32_t>(first + static_cast<std::uint64_t>(i));
-    c1[i] = static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(i)) >> 32);
-    c2[i] = static_cast<std::uint32_t>(philox.stream);
-    c3[i] = static_cast<std::uint32_t>(philox.stream >> 32);
-  }
-  std::uint32_t k0 = static_cast<std::uint32_t>(philox.key), k1 = static_cast<std::uint32_t>(philox.key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (int i = 0; i < kBlocks; ++i) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0[i], p1 = std::uint64_t{0xCD9E8D57u} * c2[i];
-      c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = static_cast<std::uint32_t>(p1);
-      c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = static_cast<std::uint32_t>(p0);
+  for (int group = 0; group < kGroups; ++group) {
+    Wide index;
+    for (int i = 0; i < kHalf; ++i) index[i] = first + static_cast<std::uint64_t>(group * kHalf + i);
+    // The upper halves of c0 … c3 may hold rubbish until the end: products read the lower ones alone.
+    Wide c0 = index, c1 = index >> 32, c2 = Wide{} + philox.stream, c3 = c2 >> 32;
+    Wide k0 = Wide{} + philox.key, k1 = k0 >> 32;
+    for (int round = 0; round < 10; ++round) {
+      const Wide p0 = product(c0, Wide{} + 0xD2511F53u), p1 = product(c2, Wide{} + 0xCD9E8D57u);
+      c0 = (p1 >> 32) ^ c1 ^ k0;
+      c1 = p1;
+      c2 = (p0 >> 32) ^ c3 ^ k1;
+      c3 = p0;
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
     }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  for (int i = 0; i < kBlocks; ++i) {
-    words[4 * i] = c0[i];
-    words[4 * i + 1] = c1[i];
-    words[4 * i + 2] = c2[i];
-    words[4 * i + 3] = c3[i];
+    const Wide pairs[2] = {low(c0) | c1 << 32, low(c2) | c3 << 32};
+    for (int i = 0; i < kHalf; ++i) {
+      const std::uint64_t pair[2] = {pairs[0][i], pairs[1][i]};
+      std::memcpy(words + 4 * (group * kHalf + i), pair, sizeof pair);  // little-endian, like every set there is here
+    }
   }
 }
 
