@@ -70,7 +70,7 @@ struct BatchNormNode final : Node {
     // A gradient that nobody else will look at is overwritten by the one that takes its place.
     const bool spare = !gy.is_contiguous(order) || gy.unique_storage();
     const Tensor g = dense(gy.detach(), order);
-    const Gate gate = !options.relu ? Gate::none : residual_at != 0 ? Gate::from_mask : Gate::from_x;
+    const Gate gate = !options.relu ? Gate::none : residual_at != 0 ? Gate::from_bits : Gate::from_x;
 
     Grads grads(inputs.size());
     const TensorOptions like{.dtype = dtype, .device = gy.device()};
@@ -155,8 +155,8 @@ struct BatchNormNode final : Node {
     run("batch_norm.expand_mask", in.device(), [&] {
       dispatch_float(name(), dtype, [&]<class T>(T) {
         const std::int64_t channels = in.shape()[1];
-        expand_mask(static_cast<const std::uint32_t*>(mask.data_ptr()), channels == 0 ? 0 : in.numel() / channels,
-                    channels, open.data<T>());
+        batch_norm_expand_mask(static_cast<const std::uint32_t*>(mask.data_ptr()),
+                               channels == 0 ? 0 : in.numel() / channels, channels, open.data<T>());
       });
     });
     return open;
@@ -235,7 +235,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
   node->scale = empty({channels}, like);
   node->shift = empty({channels}, like);
   if (recorded && options.relu && residual.defined())
-    node->mask = empty({4 * mask_words(rows, channels)}, {.dtype = DType::u8, .device = x.device()});
+    node->mask = empty({4 * batch_norm_mask_words(rows, channels)}, {.dtype = DType::u8, .device = x.device()});
 
   dispatch_float("batch_norm", x.dtype(), [&]<class T>(T) {
     run("batch_norm", x.device(), [&] {

@@ -13,66 +13,19 @@ namespace {
 
 using std::int64_t;
 
-/// How [rows, channels] is cut. Depends on the problem alone.
-struct Blocks {
-  int64_t channels;
-  int64_t repeat;      // rows after which a vector of per-channel numbers starts again
-  int64_t width;       // repeat * channels
-  int64_t block_rows;  // rows that are summed in T before the sum goes to double; a multiple of repeat
-  int64_t count;       // blocks
-
-  static constexpr int64_t kWidth = 128;       // at least so many elements to an inner loop
-  static constexpr int64_t kElements = 16384;  // of a block: operands and scratch stay in L2
-  static constexpr int64_t kPerChunk = 4;      // blocks to a chunk of parallel_for
-
-  Blocks(int64_t rows, int64_t c, int64_t min_rows) : channels(c), repeat(1) {
-    if (c < kWidth) {
-      repeat = 16 / std::gcd(c, int64_t{16});  // whole vectors, up to 16 lanes
-      repeat *= (kWidth + c * repeat - 1) / (c * repeat);
-    }
-    width = repeat * c;
-    block_rows = std::max(min_rows, kElements / c) / repeat * repeat;
-    block_rows = std::max(block_rows, repeat);
-    count = (rows + block_rows - 1) / block_rows;
-  }
-  int64_t chunks() const { return (count + kPerChunk - 1) / kPerChunk; }
-
-  /// fn(block, first row, number of rows) for the blocks of a chunk.
-  template <class Fn>
-  void each(int64_t chunk, int64_t rows, Fn&& fn) const {
-    for (int64_t b = chunk * kPerChunk; b < std::min(count, (chunk + 1) * kPerChunk); ++b)
-      fn(b, b * block_rows, std::min(block_rows, rows - b * block_rows));
-  }
-  template <class T>
-  std::vector<T> repeated(const T* per_channel) const {
-    std::vector<T> all(static_cast<std::size_t>(width));
-    for (int64_t j = 0; j < width; ++j) all[static_cast<std::size_t>(j)] = per_channel[j % channels];
-    return all;
-  }
-  int64_t mask_words() const { return (block_rows * channels + 511) / 512 * 16; }  // of a block
-};
-
 constexpr int64_t kMomentRows = 64;  // merging a block's moments costs ten operations a channel: spread over 64 rows
-constexpr int64_t kRows = 1;
+/// Words of a block's gate bits.
+int64_t block_words(const RowBlocks& blocks) { return gate_words(blocks.elements()); }
 
-template <class T>
-const BatchNormRows<T>& simd() {
-  if constexpr (std::is_same_v<T, float>)
-    return batch_norm_simd().f32;
-  else
-    return batch_norm_simd().f64;
-}
-
-bool bit_of(const std::uint32_t* mask, const Blocks& blocks, int64_t row, int64_t c) {
-  const int64_t block = row / blocks.block_rows, e = row % blocks.block_rows * blocks.channels + c;
-  return (mask[block * blocks.mask_words() + e / 512 * 16 + e % 16] >> (e % 512 / 16) & 1) != 0;
+bool bit_of(const std::uint32_t* mask, const RowBlocks& blocks, int64_t row, int64_t c) {
+  return gate_bit(mask + row / blocks.block_rows * block_words(blocks), row % blocks.block_rows * blocks.channels + c);
 }
 
 /// Whether ReLU lets row, c through in backward.
 template <class Problem>
-bool open_at(const Problem& p, const Blocks& blocks, int64_t row, int64_t c) {
+bool open_at(const Problem& p, const RowBlocks& blocks, int64_t row, int64_t c) {
   if (p.gate == Gate::none) return true;
-  if (p.gate == Gate::from_mask) return bit_of(p.mask, blocks, row, c);
+  if (p.gate == Gate::from_bits) return bit_of(p.mask, blocks, row, c);
   // In T, as the forward pass computed it.
   return std::fma(p.x[row * p.channels + c], p.scale[c], p.shift[c]) > 0;
 }
@@ -97,8 +50,8 @@ void stats_reference(const BatchNormStats<T>& p) {
 
 template <class T>
 void apply_reference(const BatchNormApply<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kRows);
-  if (p.mask != nullptr) std::fill(p.mask, p.mask + mask_words(p.rows, p.channels), 0u);
+  const RowBlocks blocks(p.rows, p.channels);
+  if (p.mask != nullptr) std::fill(p.mask, p.mask + batch_norm_mask_words(p.rows, p.channels), 0u);
   for (int64_t i = 0; i < p.rows; ++i)
     for (int64_t c = 0; c < p.channels; ++c) {
       const int64_t at = i * p.channels + c;
@@ -107,14 +60,14 @@ void apply_reference(const BatchNormApply<T>& p) {
       p.y[at] = static_cast<T>(p.relu && v <= 0 ? 0 : v);
       if (p.mask != nullptr && p.y[at] > 0) {
         const int64_t e = i % blocks.block_rows * p.channels + c;
-        p.mask[i / blocks.block_rows * blocks.mask_words() + e / 512 * 16 + e % 16] |= 1u << (e % 512 / 16);
+        p.mask[i / blocks.block_rows * block_words(blocks) + e / 512 * 16 + e % 16] |= 1u << (e % 512 / 16);
       }
     }
 }
 
 template <class T>
 void reduce_reference(const BatchNormReduce<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kRows);
+  const RowBlocks blocks(p.rows, p.channels);
   for (int64_t c = 0; c < p.channels; ++c) {
     p.sum_g[c] = p.sum_gx[c] = 0;
     for (int64_t i = 0; i < p.rows; ++i) {
@@ -128,7 +81,7 @@ void reduce_reference(const BatchNormReduce<T>& p) {
 
 template <class T>
 void backward_reference(const BatchNormBackward<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kRows);
+  const RowBlocks blocks(p.rows, p.channels);
   for (int64_t i = 0; i < p.rows; ++i)
     for (int64_t c = 0; c < p.channels; ++c) {
       const int64_t at = i * p.channels + c;
@@ -157,7 +110,7 @@ void merge(double* mean, double* m2, double count, const double* part_mean, cons
 
 template <class T>
 void stats_rows(const BatchNormStats<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kMomentRows);
+  const RowBlocks blocks(p.rows, p.channels, kMomentRows);
   const auto c_size = static_cast<std::size_t>(p.channels), width = static_cast<std::size_t>(blocks.width);
   std::vector<Moments> parts(static_cast<std::size_t>(blocks.chunks()));
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
@@ -171,7 +124,7 @@ void stats_rows(const BatchNormStats<T>& p) {
       const T* x = p.x + row * p.channels;
       // Distances from the block's first row: small numbers, so that nothing cancels where the mean is far from 0.
       for (std::size_t j = 0; j < width; ++j) shift[j] = x[j % c_size];
-      simd<T>().moments(x, n * p.channels, blocks.width, shift, s1, s2);
+      channel_rows<T>().moments(x, n * p.channels, blocks.width, shift, s1, s2);
       for (std::size_t c = 0; c < c_size; ++c) {
         double sum = 0, squares = 0;
         for (std::size_t j = c; j < width; j += c_size) {
@@ -192,53 +145,54 @@ void stats_rows(const BatchNormStats<T>& p) {
 
 template <class T>
 void apply_rows(const BatchNormApply<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kRows);
+  const RowBlocks blocks(p.rows, p.channels);
   const std::vector<T> scale = blocks.repeated(p.scale), shift = blocks.repeated(p.shift);
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
     blocks.each(chunk, p.rows, [&](int64_t block, int64_t row, int64_t n) {
       const int64_t at = row * p.channels, elements = n * p.channels;
-      simd<T>().apply(p.x + at, p.residual != nullptr ? p.residual + at : nullptr, scale.data(), shift.data(), p.relu,
-                      p.y + at, elements, blocks.width);
-      if (p.mask != nullptr) simd<T>().mask(p.y + at, elements, p.mask + block * blocks.mask_words());
+      channel_rows<T>().apply(p.x + at, p.residual != nullptr ? p.residual + at : nullptr, scale.data(), shift.data(),
+                              p.relu, p.y + at, elements, blocks.width);
+      if (p.mask != nullptr) channel_rows<T>().gate_bits(p.y + at, elements, p.mask + block * block_words(blocks));
     });
   });
 }
 
-/// gy with ReLU's gate applied, for one block: gy itself if there is no gate, else `scratch`.
+/// What ReLU's gate needs besides gy: the repeated scale and shift, where x decides.
 template <class T, class Problem>
-const T* gated(const Problem& p, const Blocks& blocks, int64_t block, int64_t row, int64_t n, const T* scale,
-               const T* shift, T* scratch) {
-  const int64_t at = row * p.channels, elements = n * p.channels;
-  switch (p.gate) {
-    case Gate::none:
-      return p.gy + at;
-    case Gate::from_mask:
-      simd<T>().gate_mask(p.gy + at, p.mask + block * blocks.mask_words(), elements, scratch);
-      return scratch;
-    case Gate::from_x:
-      simd<T>().gate_x(p.gy + at, p.x + at, scale, shift, elements, blocks.width, scratch);
+struct GateOperands {
+  std::vector<T> scale, shift;
+  GateOperands(const Problem& p, const RowBlocks& blocks) {
+    if (p.gate != Gate::from_x) return;
+    scale = blocks.repeated(p.scale);
+    shift = blocks.repeated(p.shift);
   }
+};
+
+/// A block's gy with the kept bits applied, in `scratch`; gy itself where no bits were kept.
+template <class T, class Problem>
+const T* by_bits(const Problem& p, const RowBlocks& blocks, int64_t block, int64_t at, int64_t elements, T* scratch) {
+  if (p.gate != Gate::from_bits) return p.gy + at;
+  channel_rows<T>().gate_by_bits(p.gy + at, p.mask + block * block_words(blocks), elements, scratch);
   return scratch;
 }
 
 template <class T>
 void reduce_rows(const BatchNormReduce<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kRows);
+  const RowBlocks blocks(p.rows, p.channels);
   const auto c_size = static_cast<std::size_t>(p.channels), width = static_cast<std::size_t>(blocks.width);
   const std::vector<T> mean = blocks.repeated(p.mean);
-  const bool from_x = p.gate == Gate::from_x;
-  const std::vector<T> scale = from_x ? blocks.repeated(p.scale) : std::vector<T>{};
-  const std::vector<T> shift = from_x ? blocks.repeated(p.shift) : std::vector<T>{};
+  const GateOperands<T, BatchNormReduce<T>> gate(p, blocks);
   std::vector<double> parts(2 * c_size * static_cast<std::size_t>(blocks.chunks()));  // per chunk: sum_g, sum_gx
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
     double* sum_g = parts.data() + 2 * c_size * static_cast<std::size_t>(chunk);
     double* sum_gx = sum_g + c_size;
-    const auto scratch =
-        std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(blocks.block_rows * p.channels) + 2 * width);
+    const auto scratch = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(blocks.elements()) + 2 * width);
     T *s1 = scratch.get(), *s2 = s1 + width;
     blocks.each(chunk, p.rows, [&](int64_t block, int64_t row, int64_t n) {
-      const T* g = gated(p, blocks, block, row, n, scale.data(), shift.data(), s2 + width);
-      simd<T>().reduce(g, p.x + row * p.channels, mean.data(), n * p.channels, blocks.width, s1, s2);
+      const int64_t at = row * p.channels, elements = n * p.channels;
+      const T* g = by_bits(p, blocks, block, at, elements, s2 + width);
+      channel_rows<T>().reduce(g, p.x + at, mean.data(), gate.scale.data(), gate.shift.data(), p.gate == Gate::from_x,
+                               elements, blocks.width, s1, s2);
       for (std::size_t r = 0; r < width; r += c_size)
         for (std::size_t c = 0; c < c_size; ++c) {
           sum_g[c] += static_cast<double>(s1[r + c]);
@@ -257,22 +211,29 @@ void reduce_rows(const BatchNormReduce<T>& p) {
 
 template <class T>
 void backward_rows(const BatchNormBackward<T>& p) {
-  const Blocks blocks(p.rows, p.channels, kRows);
+  const RowBlocks blocks(p.rows, p.channels);
   const std::vector<T> mean = blocks.repeated(p.mean), a = blocks.repeated(p.a), b = blocks.repeated(p.b),
                        c = blocks.repeated(p.c);
-  const bool from_x = p.gate == Gate::from_x;
-  const std::vector<T> scale = from_x ? blocks.repeated(p.scale) : std::vector<T>{};
-  const std::vector<T> shift = from_x ? blocks.repeated(p.shift) : std::vector<T>{};
+  const GateOperands<T, BatchNormBackward<T>> gate(p, blocks);
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
-    const auto scratch = std::make_unique_for_overwrite<T[]>(
-        p.gres == nullptr && p.gate != Gate::none ? static_cast<std::size_t>(blocks.block_rows * p.channels) : 1);
+    const bool own = p.gres == nullptr && p.gate == Gate::from_bits;
+    const auto scratch = std::make_unique_for_overwrite<T[]>(own ? static_cast<std::size_t>(blocks.elements()) : 1);
     blocks.each(chunk, p.rows, [&](int64_t block, int64_t row, int64_t n) {
       const int64_t at = row * p.channels, elements = n * p.channels;
-      T* into = p.gres != nullptr ? p.gres + at : scratch.get();
-      const T* g = gated(p, blocks, block, row, n, scale.data(), shift.data(), into);
-      if (p.gres != nullptr && g != into) std::copy(g, g + elements, into);
+      T* gres = p.gres != nullptr ? p.gres + at : nullptr;
+      const T* g = by_bits(p, blocks, block, at, elements, own ? scratch.get() : gres);
+      bool gate_here = p.gate == Gate::from_x;
+      if (gres != nullptr && g != gres) {
+        if (gate_here)
+          channel_rows<T>().gate_by_x(g, p.x + at, gate.scale.data(), gate.shift.data(), elements, blocks.width, gres);
+        else
+          std::copy(g, g + elements, gres);
+        g = gres;
+        gate_here = false;
+      }
       if (p.gx != nullptr)
-        simd<T>().backward(g, p.x + at, mean.data(), a.data(), b.data(), c.data(), p.gx + at, elements, blocks.width);
+        channel_rows<T>().combine(g, p.x + at, mean.data(), gate.scale.data(), gate.shift.data(), gate_here, a.data(),
+                                  b.data(), c.data(), p.gx + at, elements, blocks.width);
     });
   });
 }
@@ -356,14 +317,14 @@ void batch_norm_backward_apply(const BatchNormBackward<T>& p) {
   batch_norm_backward_candidates<T>().run(p);
 }
 
-int64_t mask_words(int64_t rows, int64_t channels) {
-  const Blocks blocks(rows, channels, kRows);
-  return blocks.count * blocks.mask_words();
+int64_t batch_norm_mask_words(int64_t rows, int64_t channels) {
+  const RowBlocks blocks(rows, channels);
+  return blocks.count * block_words(blocks);
 }
 
 template <class T>
-void expand_mask(const std::uint32_t* mask, int64_t rows, int64_t channels, T* open) {
-  const Blocks blocks(rows, channels, kRows);
+void batch_norm_expand_mask(const std::uint32_t* mask, int64_t rows, int64_t channels, T* open) {
+  const RowBlocks blocks(rows, channels);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t c = 0; c < channels; ++c) open[i * channels + c] = bit_of(mask, blocks, i, c) ? T(1) : T(0);
 }
@@ -374,7 +335,7 @@ void expand_mask(const std::uint32_t* mask, int64_t rows, int64_t channels, T* o
   template void batch_norm_apply(const BatchNormApply<T>&);                                              \
   template void batch_norm_backward_reduce(const BatchNormReduce<T>&);                                   \
   template void batch_norm_backward_apply(const BatchNormBackward<T>&);                                  \
-  template void expand_mask(const std::uint32_t*, int64_t, int64_t, T*);                                 \
+  template void batch_norm_expand_mask(const std::uint32_t*, int64_t, int64_t, T*);                      \
   template const Candidates<BatchNormStats<T>>& batch_norm_stats_candidates();                           \
   template const Candidates<BatchNormApply<T>>& batch_norm_apply_candidates();                           \
   template const Candidates<BatchNormReduce<T>>& batch_norm_reduce_candidates();                         \

@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/isa.hpp"
 #include "ops/candidates.hpp"
+#include "ops/channel_rows/channel_rows.hpp"
 
 namespace gradus {
 
@@ -41,8 +41,8 @@ ScaleShift batch_norm_scale_shift(std::int64_t channels, const double* mean, con
 template <class T>
 Moments batch_norm_stats(const T* x, std::int64_t rows, std::int64_t channels);
 
-/// y = act(x * scale + shift + residual). residual may be null; mask, if not null, receives y > 0 as mask_words()
-/// words.
+/// y = act(x * scale + shift + residual). residual may be null; mask, if not null, receives y > 0 as
+/// batch_norm_mask_words() words.
 template <class T>
 struct BatchNormApply {
   std::int64_t rows, channels;
@@ -57,9 +57,6 @@ struct BatchNormApply {
 template <class T>
 void batch_norm_apply(const BatchNormApply<T>& p);
 
-/// Where ReLU's gate comes from in backward.
-enum class Gate { none, from_x, from_mask };  // no ReLU; x * scale + shift > 0; the bits that apply wrote
-
 /// With g = gy where the gate is open and 0 elsewhere, per channel: sum of g, and sum of g * (x - mean).
 template <class T>
 struct BatchNormReduce {
@@ -69,7 +66,7 @@ struct BatchNormReduce {
   Gate gate;
   const T* scale;  // for from_x
   const T* shift;
-  const std::uint32_t* mask;  // for from_mask
+  const std::uint32_t* mask;  // for from_bits
   const T* mean;
   double* sum_g;  // [channels], written
   double* sum_gx;
@@ -99,10 +96,10 @@ template <class T>
 void batch_norm_backward_apply(const BatchNormBackward<T>& p);
 
 /// 32-bit words of a mask of rows x channels elements.
-std::int64_t mask_words(std::int64_t rows, std::int64_t channels);
+std::int64_t batch_norm_mask_words(std::int64_t rows, std::int64_t channels);
 /// The mask as T, 1 or 0, [rows, channels].
 template <class T>
-void expand_mask(const std::uint32_t* mask, std::int64_t rows, std::int64_t channels, T* open);
+void batch_norm_expand_mask(const std::uint32_t* mask, std::int64_t rows, std::int64_t channels, T* open);
 
 // The choices (ops/candidates.hpp): `reference`, plain loops in double, and `rows`, vector code over blocks of rows.
 template <class T>
@@ -119,31 +116,5 @@ template <class T>
 const Candidates<BatchNormReduce<T>>& batch_norm_reduce_candidates();
 template <class T>
 const Candidates<BatchNormBackward<T>>& batch_norm_backward_candidates();
-
-// ---- The vector code, one chunk of rows at a time. `n` counts elements, a multiple of the number of channels; `width`
-// is the number of elements after which the channels repeat, and per-channel vectors hold `width` entries.
-
-template <class T>
-struct BatchNormRows {
-  /// Adds up x - shift and its square per position into s1 and s2 (both [width], overwritten).
-  void (*moments)(const T* x, std::int64_t n, std::int64_t width, const T* shift, T* s1, T* s2);
-  void (*apply)(const T* x, const T* residual, const T* scale, const T* shift, bool relu, T* y, std::int64_t n,
-                std::int64_t width);
-  /// Bits y > 0 of n elements.
-  void (*mask)(const T* y, std::int64_t n, std::uint32_t* mask);
-  /// g = gy where the mask's bit is set, else 0. g may be gy.
-  void (*gate_mask)(const T* gy, const std::uint32_t* mask, std::int64_t n, T* g);
-  /// g = gy where x * scale + shift > 0, else 0.
-  void (*gate_x)(const T* gy, const T* x, const T* scale, const T* shift, std::int64_t n, std::int64_t width, T* g);
-  /// Sums of g and of g * (x - mean) per position into s1 and s2 (both [width], overwritten).
-  void (*reduce)(const T* g, const T* x, const T* mean, std::int64_t n, std::int64_t width, T* s1, T* s2);
-  void (*backward)(const T* g, const T* x, const T* mean, const T* a, const T* b, const T* c, T* gx, std::int64_t n,
-                   std::int64_t width);
-};
-struct BatchNormSimd {
-  BatchNormRows<float> f32;
-  BatchNormRows<double> f64;
-};
-GRADUS_ISA_TABLE(BatchNormSimd, batch_norm_simd)
 
 }  // namespace gradus
