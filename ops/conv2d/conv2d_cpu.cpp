@@ -250,6 +250,15 @@ bool backward_input_is_groups(const ConvBackwardInput& p) {
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
   return backward_weight_is_direct(p) && is_lane_groups(p.shape);
 }
+template <int kTile>
+bool forward_is_winograd(const ConvForward& p) {
+  return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
+}
+template <int kTile>
+bool backward_input_is_winograd(const ConvBackwardInput& p) {
+  return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
+}
+constexpr const char* kWinogradIdea = "fewer multiply-adds for additions; bound by transforms where channels are few";
 constexpr const char* kGroupsIdea = "several groups in one vector; bound by bytes (depthwise) or shuffles";
 
 }  // namespace
@@ -258,6 +267,9 @@ const Candidates<ConvForward>& conv2d_forward() {
   static const Candidates<ConvForward> list(
       "conv2d.forward",
       {{"lane_groups", kGroupsIdea, forward_is_groups, forward_groups},
+       // Forward takes the small tile first: it is as exact as the direct kernel. Gradients need less.
+       {"winograd_f2x2", kWinogradIdea, forward_is_winograd<2>, forward_winograd_2},
+       {"winograd_f4x4", kWinogradIdea, forward_is_winograd<4>, forward_winograd_4},
        {"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
         forward_direct},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
@@ -274,6 +286,8 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
   static const Candidates<ConvBackwardInput> list(
       "conv2d.backward_input",
       {{"lane_groups", kGroupsIdea, backward_input_is_groups, backward_input_groups},
+       {"winograd_f4x4", kWinogradIdea, backward_input_is_winograd<4>, backward_input_winograd_4},
+       {"winograd_f2x2", kWinogradIdea, backward_input_is_winograd<2>, backward_input_winograd_2},
        {"direct", "a stride-1 convolution of gy for each phase of the stride; bound by multiply-adds",
         backward_input_is_direct, backward_input_direct},
        {"im2col_gemm", "BLAS, then windows added back; bound by the product", always<ConvBackwardInput>,

@@ -105,12 +105,9 @@ void gather_groups(const ConvGather& t) {
 
 void gather(const ConvGather& t) {
   switch (t.depth) {
-    case 1:
-      return gather_groups<1>(t);
-    case 2:
-      return gather_groups<2>(t);
-    default:
-      return gather_groups<4>(t);
+    case 1: return gather_groups<1>(t);
+    case 2: return gather_groups<2>(t);
+    default: return gather_groups<4>(t);
   }
 }
 
@@ -169,12 +166,9 @@ void outer_groups(const ConvOuter& t) {
 
 void outer(const ConvOuter& t) {
   switch (t.depth) {
-    case 1:
-      return outer_groups<1>(t);
-    case 2:
-      return outer_groups<2>(t);
-    default:
-      return outer_groups<4>(t);
+    case 1: return outer_groups<1>(t);
+    case 2: return outer_groups<2>(t);
+    default: return outer_groups<4>(t);
   }
 }
 

@@ -63,6 +63,12 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
 void forward_direct(const ConvForward&);
 void backward_input_direct(const ConvBackwardInput&);
 void backward_weight_direct(const ConvBackwardWeight&);
+// winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32).
+bool is_winograd(const ConvShape&, int tile);
+void forward_winograd_2(const ConvForward&);
+void forward_winograd_4(const ConvForward&);
+void backward_input_winograd_2(const ConvBackwardInput&);
+void backward_input_winograd_4(const ConvBackwardInput&);
 // lane_groups: conv2d_groups.cpp. For groups of 1, 2 or 4 inputs and as many outputs.
 bool is_lane_groups(const ConvShape&);
 void forward_groups(const ConvForward&);

@@ -1,0 +1,228 @@
+// Winograd's convolution, 3x3 stride 1 (Lavin & Gray 2015, "Fast Algorithms for Convolutional Neural Networks",
+// section 4): Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A on tiles of M x M outputs.
+//
+// The product ⊙, summed over channels, is (M+2)² matrix products; per output they need 9 M² / (M+2)² times fewer
+// multiply-adds than the direct kernel: 2.25 for M = 2, 4 for M = 4. The transforms are additions over all channels of
+// a tile; they bound the gain where channels are few. Larger tiles lose accuracy: the interpolation points of M = 4 are
+// 0, ±1, ±2, ∞, and their powers amplify rounding about tenfold.
+
+#include <algorithm>
+
+#include "core/simd.hpp"
+#include "ops/conv2d/conv2d_winograd.hpp"
+
+namespace gradus::GRADUS_ISA {
+namespace {
+
+// One-dimensional transforms, in place or from T to M values: Bᵀ, G and Aᵀ of the paper.
+template <int M>
+struct Transform;
+
+template <>
+struct Transform<2> {
+  static void input(VecN (&d)[4]) {
+    const VecN a = d[0] - d[2], b = d[1] + d[2], c = d[2] - d[1], e = d[1] - d[3];
+    d[0] = a, d[1] = b, d[2] = c, d[3] = e;
+  }
+  static void weight(const VecN (&g)[3], VecN (&u)[4]) {
+    const VecN even = 0.5f * (g[0] + g[2]), odd = 0.5f * g[1];
+    u[0] = g[0], u[1] = even + odd, u[2] = even - odd, u[3] = g[2];
+  }
+  static void output(const VecN (&m)[4], VecN (&y)[2]) {
+    y[0] = m[0] + m[1] + m[2];
+    y[1] = m[1] - m[2] - m[3];
+  }
+};
+
+template <>
+struct Transform<4> {
+  static void input(VecN (&d)[6]) {
+    const VecN even1 = d[4] - 4.f * d[2], odd1 = d[3] - 4.f * d[1];
+    const VecN even2 = d[4] - d[2], odd2 = 2.f * (d[3] - d[1]);
+    d[0] = 4.f * d[0] - 5.f * d[2] + d[4];
+    d[5] = 4.f * d[1] - 5.f * d[3] + d[5];
+    d[1] = even1 + odd1, d[2] = even1 - odd1;
+    d[3] = even2 + odd2, d[4] = even2 - odd2;
+  }
+  static void weight(const VecN (&g)[3], VecN (&u)[6]) {
+    const VecN even1 = (-1.f / 6) * (g[0] + g[2]), odd1 = (-1.f / 6) * g[1];
+    const VecN even2 = (1.f / 24) * g[0] + (1.f / 6) * g[2], odd2 = (1.f / 12) * g[1];
+    u[0] = 0.25f * g[0];
+    u[1] = even1 + odd1, u[2] = even1 - odd1;
+    u[3] = even2 + odd2, u[4] = even2 - odd2;
+    u[5] = g[2];
+  }
+  static void output(const VecN (&m)[6], VecN (&y)[4]) {
+    const VecN sum1 = m[1] + m[2], difference1 = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
+    y[0] = m[0] + sum1 + sum2;
+    y[1] = difference1 + 2.f * difference2;
+    y[2] = sum1 + 4.f * sum2;
+    y[3] = difference1 + 8.f * difference2 + m[5];
+  }
+};
+
+constexpr int kPixels = (kRegisters - 3) / 2;  // tiles of a register block, as in conv2d_simd.cpp
+
+/// u[point][block][depth][lane] = G g Gᵀ for the channels of one block of V vectors.
+template <int M, int V>
+void transform_weights(const WinogradWeights& t, std::int64_t block) {
+  constexpr int T = M + 2;
+  const std::int64_t lanes = V * kLanes, point_step = t.channels * t.depth;
+  for (std::int64_t d = 0; d < t.depth; ++d)
+    for (int v = 0; v < V; ++v) {
+      const std::int64_t k0 = block * lanes + v * kLanes;
+      VecN half[3][T];  // rows transformed
+      for (int r = 0; r < 3; ++r) {
+        VecN g[3];
+        for (int s = 0; s < 3; ++s) {
+          float lane[kLanes];
+          for (int l = 0; l < kLanes; ++l)
+            lane[l] = t.w[(k0 + l) * t.channel_step + t.tap_offset[r * 3 + s] + d * t.depth_step];
+          g[s] = load(lane);
+        }
+        Transform<M>::weight(g, half[r]);
+      }
+      for (int j = 0; j < T; ++j) {
+        VecN u[T];
+        Transform<M>::weight({half[0][j], half[1][j], half[2][j]}, u);
+        for (int i = 0; i < T; ++i)
+          store(t.u + (i * T + j) * point_step + (block * t.depth + d) * lanes + v * kLanes, u[i]);
+      }
+    }
+}
+
+/// v[point][tile][channel] = Bᵀ d B of one tile; pixel[] are its T x T input pixels, of zeros where outside.
+template <int M>
+void transform_input(const float* const* pixel, std::int64_t channels, float* v, std::int64_t point_step) {
+  constexpr int T = M + 2;
+  for (std::int64_t c = 0; c < channels; c += kLanes) {
+    VecN half[T][T];
+    for (int j = 0; j < T; ++j) {
+      VecN d[T];
+#pragma GCC unroll 6
+      for (int i = 0; i < T; ++i) d[i] = load(pixel[i * T + j] + c);
+      Transform<M>::input(d);
+#pragma GCC unroll 6
+      for (int i = 0; i < T; ++i) half[i][j] = d[i];
+    }
+    for (int i = 0; i < T; ++i) {
+      Transform<M>::input(half[i]);
+#pragma GCC unroll 6
+      for (int j = 0; j < T; ++j) store(v + (i * T + j) * point_step + c, half[i][j]);
+    }
+  }
+}
+
+/// Aᵀ m A of one tile, plus bias, to its M x M output pixels.
+template <int M>
+void transform_output(const float* m, std::int64_t point_step, std::int64_t channels, const float* bias,
+                      float* const* pixel) {
+  constexpr int T = M + 2;
+  for (std::int64_t k = 0; k < channels; k += kLanes) {
+    const VecN start = bias ? load(bias + k) : VecN{};
+    VecN half[M][T];
+    for (int j = 0; j < T; ++j) {
+      VecN column[T], y[M];
+#pragma GCC unroll 6
+      for (int i = 0; i < T; ++i) column[i] = load(m + (i * T + j) * point_step + k);
+      Transform<M>::output(column, y);
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) half[i][j] = y[i];
+    }
+    for (int i = 0; i < M; ++i) {
+      VecN y[M];
+      Transform<M>::output(half[i], y);
+#pragma GCC unroll 4
+      for (int j = 0; j < M; ++j) store(pixel[i * M + j] + k, y[j] + start);
+    }
+  }
+}
+
+/// m[tile][block's lanes] = Σ_d v[tile][d] u[d][lanes] for PX tiles.
+template <int V, int PX>
+void product(const float* v, std::int64_t depth, const float* u, float* m, std::int64_t channels) {
+  VecN acc[PX][V] = {};
+#pragma GCC unroll 4
+  for (std::int64_t d = 0; d < depth; ++d, u += V * kLanes) {
+    VecN weight[V];
+#pragma GCC unroll 2
+    for (int w = 0; w < V; ++w) weight[w] = load(u + w * kLanes);
+#pragma GCC unroll 32
+    for (int j = 0; j < PX; ++j)
+#pragma GCC unroll 2
+      for (int w = 0; w < V; ++w) acc[j][w] += weight[w] * v[j * depth + d];
+  }
+#pragma GCC unroll 32
+  for (int j = 0; j < PX; ++j)
+#pragma GCC unroll 2
+    for (int w = 0; w < V; ++w) store(m + j * channels + w * kLanes, acc[j][w]);
+}
+
+template <int V>
+void products(const WinogradTask& t, const float* v, const float* u, float* m, std::int64_t tiles) {
+  for (std::int64_t k = 0; k < t.channels; k += V * kLanes, u += t.depth * V * kLanes) {
+    std::int64_t j = 0;
+    for (; j + kPixels <= tiles; j += kPixels)
+      product<V, kPixels>(v + j * t.depth, t.depth, u, m + j * t.channels + k, t.channels);
+    for (; j + 4 <= tiles; j += 4) product<V, 4>(v + j * t.depth, t.depth, u, m + j * t.channels + k, t.channels);
+    for (; j < tiles; ++j) product<V, 1>(v + j * t.depth, t.depth, u, m + j * t.channels + k, t.channels);
+  }
+}
+
+template <int M>
+void run(const WinogradTask& t) {
+  constexpr int T = M + 2;
+  const std::int64_t tiles = t.tile_end - t.tile_begin, tile_rows = (t.P + M - 1) / M, tile_columns = (t.Q + M - 1) / M;
+  const std::int64_t v_step = tiles * t.depth, m_step = tiles * t.channels;
+  const auto place = [&](std::int64_t tile, std::int64_t* n, std::int64_t* p, std::int64_t* q) {
+    *q = tile % tile_columns * M;
+    *p = tile / tile_columns % tile_rows * M;
+    *n = tile / tile_columns / tile_rows;
+  };
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    std::int64_t n, p, q;
+    place(t.tile_begin + tile, &n, &p, &q);
+    const float* pixel[T * T];
+    for (int i = 0; i < T; ++i)
+      for (int j = 0; j < T; ++j) {
+        const std::int64_t h = p - t.padding_h + i, w = q - t.padding_w + j;
+        const bool inside = h >= 0 && h < t.H && w >= 0 && w < t.W;
+        pixel[i * T + j] = inside ? t.x + ((n * t.H + h) * t.W + w) * t.depth : t.zeros;
+      }
+    transform_input<M>(pixel, t.depth, t.v + tile * t.depth, v_step);
+  }
+  for (int point = 0; point < T * T; ++point) {
+    const float* u = t.u + point * t.depth * t.channels;
+    if (t.channels % (2 * kLanes) == 0)
+      products<2>(t, t.v + point * v_step, u, t.m + point * m_step, tiles);
+    else
+      products<1>(t, t.v + point * v_step, u, t.m + point * m_step, tiles);
+  }
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    std::int64_t n, p, q;
+    place(t.tile_begin + tile, &n, &p, &q);
+    float* pixel[M * M];
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < M; ++j)
+        pixel[i * M + j] = p + i < t.P && q + j < t.Q ? t.y + ((n * t.P + p + i) * t.Q + q + j) * t.channels : t.waste;
+    transform_output<M>(t.m + tile * t.channels, m_step, t.channels, t.bias, pixel);
+  }
+}
+
+void weights(const WinogradWeights& t, std::int64_t group) {
+  const bool wide = t.channels % (2 * kLanes) == 0;
+  for (std::int64_t k = group * 16; k < group * 16 + 16 && k % (wide ? 2 * kLanes : kLanes) == 0;
+       k += wide ? 2 * kLanes : kLanes) {
+    if (t.tile == 2)
+      wide ? transform_weights<2, 2>(t, k / (2 * kLanes)) : transform_weights<2, 1>(t, k / kLanes);
+    else
+      wide ? transform_weights<4, 2>(t, k / (2 * kLanes)) : transform_weights<4, 1>(t, k / kLanes);
+  }
+}
+
+void run_any(const WinogradTask& t) { t.tile == 2 ? run<2>(t) : run<4>(t); }
+
+}  // namespace
+}  // namespace gradus::GRADUS_ISA
+
+GRADUS_ISA_DEFINE(WinogradSimd, winograd_simd, {.weights = weights, .run = run_any})
