@@ -98,6 +98,8 @@ class Saved {
   /// The tensor, on the tape as it was. `node` is the one that saved it.
   Tensor get(Node& node) const;
   bool defined() const { return tensor_.defined() || source_ != nullptr; }
+  /// Whether it keeps y's memory.
+  bool holds(const Tensor& y) const { return tensor_.defined() && y.defined() && tensor_.shares_storage(y); }
   std::int64_t bytes() const { return tensor_.defined() ? tensor_.bytes() : 0; }
   void reset();
 
