@@ -17,7 +17,7 @@ struct BackwardOptions {
 void backward(const Tensor& loss, const Tensor& seed = {}, const BackwardOptions& options = {});
 
 struct GradOptions {
-  std::vector<Tensor> seeds;  // one per output; may be left out where outputs are single numbers
+  std::vector<Tensor> seeds = {};  // one per output; may be left out where outputs are single numbers
   bool retain_graph = false;
   bool create_graph = false;
   bool allow_unused = false;  // an input no output depends on: undefined instead of GraphError
