@@ -369,7 +369,8 @@ TEST_CASE("leaves: integers have no gradient, results are no leaves, and a leaf 
 
 TEST_CASE("anomaly mode: forward stops at the first operator whose result is not finite") {
   const AnomalyMode on;
-  const Scope scope("layer1.conv1");
+  const std::string name = "layer1.conv1";
+  const Scope scope(name);
   const Tensor x = leaf({-1, 1});
   CHECK_THROWS_WITH_AS(log(x),
                        "log: the result has a NaN or an infinity, in layer1.conv1\n"

@@ -164,6 +164,7 @@ bool anomaly_enabled();
 class Scope {
  public:
   explicit Scope(const std::string& name);
+  explicit Scope(std::string&&) = delete;  // a temporary does not outlive the scope
   ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
