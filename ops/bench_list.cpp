@@ -11,6 +11,7 @@ void bench_local_response_norm(BenchList& list);
 void bench_max_pool2d(BenchList& list);
 void bench_max_unpool2d(BenchList& list);
 void bench_pointwise(BenchList& list);
+void bench_se_scale(BenchList& list);
 
 BenchList bench_cases(const std::string& only) {
   struct Row {
@@ -26,6 +27,7 @@ BenchList bench_cases(const std::string& only) {
       {"max_pool2d", bench_max_pool2d},
       {"max_unpool2d", bench_max_unpool2d},
       {"pointwise", bench_pointwise},
+      {"se_scale", bench_se_scale},
   };
   BenchList list;
   for (const Row& row : rows)

@@ -216,6 +216,7 @@ TEST_CASE("batch_norm: an empty batch passes outside training") {
   CHECK(y.shape() == x.shape());
   backward(sum(y));
   CHECK(grad_of(x).shape() == x.shape());
+  CHECK(batch_norm(zeros({2, 0, 3, 3}), zeros({0}), ones({0}), {}, {}, {.training = true}).numel() == 0);
 }
 
 TEST_CASE("batch_norm: on the meta device only the shape is known") {

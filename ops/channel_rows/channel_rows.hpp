@@ -74,8 +74,10 @@ struct RowBlocks {
   static constexpr std::int64_t kElements = 16384;  // of a block, about: operands and scratch stay in L2
   static constexpr std::int64_t kPerChunk = 4;      // blocks to a chunk of parallel_for
 
+  /// At least min_rows to a block. Without channels there are no blocks.
   RowBlocks(std::int64_t rows, std::int64_t c, std::int64_t min_rows = 1)
-      : channels(std::max<std::int64_t>(c, 1)), repeat(1) {
+      : channels(c), repeat(1), width(c), block_rows(1), count(0) {
+    if (channels == 0) return;
     if (channels < kWidth) {
       repeat = 16 / std::gcd(channels, std::int64_t{16});  // whole vectors, up to 16 lanes
       repeat *= (kWidth + channels * repeat - 1) / (channels * repeat);
