@@ -258,6 +258,10 @@ template <int kTile>
 bool backward_input_is_winograd(const ConvBackwardInput& p) {
   return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
 }
+template <int kTile>
+bool backward_weight_is_winograd(const ConvBackwardWeight& p) {
+  return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
+}
 constexpr const char* kWinogradIdea = "fewer multiply-adds for additions; bound by transforms where channels are few";
 constexpr const char* kGroupsIdea = "several groups in one vector; bound by bytes (depthwise) or shuffles";
 
@@ -304,8 +308,10 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
   static const Candidates<ConvBackwardWeight> list(
       "conv2d.backward_weight",
       {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups},
+       {"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4},
        {"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
         backward_weight_direct},
+       {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvBackwardWeight>,
         [](const ConvBackwardWeight& p) {
           typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });

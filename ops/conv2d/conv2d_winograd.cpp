@@ -1,5 +1,5 @@
-// Winograd's convolution for 3x3 windows of stride 1: forward, and backward-data, which is a forward convolution of gy
-// with the weights turned around. The arithmetic is in conv2d_winograd_simd.cpp.
+// Winograd's convolution for 3x3 windows of stride 1: forward; backward-data, which is a forward convolution of gy with
+// the weights turned around; and backward-weights. The arithmetic is in conv2d_winograd_simd.cpp.
 
 #include "ops/conv2d/conv2d_winograd.hpp"
 
@@ -18,11 +18,17 @@ constexpr int64_t kBufferFloats = 256 << 10 >> 2;  // transformed input and outp
 // What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them; and
 // for the larger tile, transformed weights (36 floats for 9) that fit a cache.
 constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kMostWeights = 1 << 20;
+constexpr int64_t kParts = 8;  // of a weight gradient, each with sums of its own
 
 bool supports(const ConvShape& c) {
   return c.R == 3 && c.S == 3 && c.stride_h == 1 && c.stride_w == 1 && c.dilation_h == 1 && c.dilation_w == 1 &&
          c.groups == 1 && c.C % 16 == 0 && c.K % 16 == 0 && c.C >= kLeastChannels && c.K >= kLeastChannels &&
          c.padding_h <= 2 && c.padding_w <= 2 && c.N * c.P * c.Q >= kLeastPixels;
+}
+
+/// Tiles of a task: enough to read each transformed weight for many, few enough that their buffers stay in L2.
+int64_t tiles_each(int64_t points, int64_t channels) {
+  return std::clamp<int64_t>(kBufferFloats / (points * channels) / 6 * 6, 24, 96);
 }
 
 /// y = x * w for the task's geometry; N images.
@@ -36,8 +42,7 @@ void convolve(WinogradTask t, WinogradWeights w, int64_t N) {
   parallel_for(t.channels / 16, [&](int64_t group) { winograd_simd().weights(w, group); });
 
   const int64_t tiles = N * ceil_div(t.P, t.tile) * ceil_div(t.Q, t.tile);
-  // Many tiles read each transformed weight once; few keep their buffers in L2.
-  const int64_t each = std::clamp<int64_t>(kBufferFloats / (points * (t.channels + t.depth)) / 6 * 6, 24, 96);
+  const int64_t each = tiles_each(points, t.channels + t.depth);
   parallel_ranges(tiles, each, [&](int64_t begin, int64_t end) {
     const Workspace<float> v(points * (end - begin) * t.depth), m(points * (end - begin) * t.channels),
         waste(t.channels);
@@ -77,6 +82,60 @@ void backward_input(const ConvBackwardInput& f) {
   convolve(t, w, c.N);
 }
 
+/// Sums over tiles are products of transformed x and gy at each point, which the direct kernel's outer product
+/// computes.
+template <int kTile>
+void backward_weight(const ConvBackwardWeight& f) {
+  const ConvShape& c = f.shape;
+  const int64_t points = (kTile + 2) * (kTile + 2), block = conv_simd().block, sums_size = points * c.K * c.C;
+  WinogradTask whole{};
+  whole.tile = kTile;
+  whole.x = static_cast<const float*>(f.x), whole.gy = static_cast<const float*>(f.gy);
+  whole.H = c.H, whole.W = c.W, whole.P = c.P, whole.Q = c.Q;
+  whole.padding_h = c.padding_h, whole.padding_w = c.padding_w;
+  whole.depth = c.C, whole.channels = c.K;
+  const Workspace<float> zeros(std::max(c.C, c.K));
+  std::fill_n(zeros.data(), std::max(c.C, c.K), 0.f);
+  whole.zeros = zeros.data();
+
+  // Each part sums some chunks of tiles; the parts are added in their order.
+  const int64_t tiles = c.N * ceil_div(c.P, kTile) * ceil_div(c.Q, kTile), each = tiles_each(points, c.C + c.K);
+  const int64_t chunks = ceil_div(tiles, each), parts = std::clamp<int64_t>(chunks, 1, kParts);
+  const Workspace<float> sums(parts * sums_size);
+  parallel_for(parts, [&](int64_t part) {
+    float* sum = sums.data() + part * sums_size;
+    std::fill_n(sum, sums_size, 0.f);
+    const Workspace<float> v(points * each * c.C), m(points * each * c.K);
+    WinogradTask t = whole;
+    t.v = v.data(), t.m = m.data();
+    for (int64_t chunk = part * chunks / parts; chunk < (part + 1) * chunks / parts; ++chunk) {
+      t.tile_begin = chunk * each, t.tile_end = std::min(t.tile_begin + each, tiles);
+      winograd_simd().transform(t);
+      const int64_t count = t.tile_end - t.tile_begin;
+      const ConvSegment row{0, 1, 0, 1, 0}, column{0, count, 0, 1, 0};
+      ConvOuter product{};
+      product.x_depth_block = kConvDepthBlock, product.x_pixel = c.C;
+      product.gy_block = block, product.gy_pixel = c.K;
+      product.taps_h = product.taps_w = product.images = product.in_step_h = product.in_step_w = 1;
+      product.depth = c.C, product.channels = c.K;
+      product.tap_rows = &row, product.tap_columns = &column;
+      for (int64_t point = 0; point < points; ++point) {
+        product.x = t.v + point * count * c.C, product.gy = t.m + point * count * c.K;
+        product.acc = sum + point * c.K * c.C;
+        conv_simd().outer(product);
+      }
+    }
+  });
+  parallel_ranges(sums_size, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t part = 1; part < parts; ++part)
+      for (int64_t e = begin; e < end; ++e) sums.data()[e] += sums.data()[part * sums_size + e];
+  });
+  parallel_for(ceil_div(c.K, block), [&](int64_t b) {
+    winograd_simd().weight_gradient(kTile, sums.data(), c.K, c.C, b * block, std::min(block, c.K - b * block),
+                                    static_cast<float*>(f.gw));
+  });
+}
+
 }  // namespace
 
 bool is_winograd(const ConvShape& c, int tile) { return supports(c) && (tile == 2 || 36 * c.C * c.K <= kMostWeights); }
@@ -85,5 +144,7 @@ void forward_winograd_2(const ConvForward& f) { forward<2>(f); }
 void forward_winograd_4(const ConvForward& f) { forward<4>(f); }
 void backward_input_winograd_2(const ConvBackwardInput& f) { backward_input<2>(f); }
 void backward_input_winograd_4(const ConvBackwardInput& f) { backward_input<4>(f); }
+void backward_weight_winograd_2(const ConvBackwardWeight& f) { backward_weight<2>(f); }
+void backward_weight_winograd_4(const ConvBackwardWeight& f) { backward_weight<4>(f); }
 
 }  // namespace gradus::cpu

@@ -19,19 +19,24 @@ struct WinogradWeights {
 
 struct WinogradTask {
   int tile;
-  const float* x;  // [N,H,W,depth]
-  float* y;        // [N,P,Q,channels]
+  const float* x;   // [N,H,W,depth]
+  float* y;         // [N,P,Q,channels]
+  const float* gy;  // the weight gradient's, in the place of y
   std::int64_t H, W, P, Q, padding_h, padding_w, depth, channels;
   const float *u, *bias;              // bias [channels] or null
   std::int64_t tile_begin, tile_end;  // of the N x ⌈P/tile⌉ x ⌈Q/tile⌉ tiles
   float *v, *m;                       // room for [(tile+2)²][tiles][depth] and [(tile+2)²][tiles][channels]
-  const float* zeros;                 // [depth]: a pixel of padding
+  const float* zeros;                 // [max(depth, channels)]: a pixel of padding
   float* waste;                       // [channels]: where outputs beyond the edge go
 };
 
 struct WinogradSimd {
   void (*weights)(const WinogradWeights&, std::int64_t group);  // for channels 16·group … 16·group + 15
   void (*run)(const WinogradTask&);
+  void (*transform)(const WinogradTask&);  // v from x and m from gy
+  /// gw [channels][3][3][depth], channels block_begin … + lanes, from the sums over tiles [point][block][depth][lanes].
+  void (*weight_gradient)(int tile, const float* sums, std::int64_t channels, std::int64_t depth,
+                          std::int64_t block_begin, std::int64_t lanes, float* gw);
 };
 GRADUS_ISA_TABLE(WinogradSimd, winograd_simd)
 

@@ -14,7 +14,8 @@
 namespace gradus::GRADUS_ISA {
 namespace {
 
-// One-dimensional transforms, in place or from T to M values: Bᵀ, G and Aᵀ of the paper.
+// One-dimensional transforms, in place or from T to M values: Bᵀ, G and Aᵀ of the paper; and the transposes A and Gᵀ,
+// of which the weight gradient is made: gw = Gᵀ [ Σ over tiles of (Bᵀ d B) ⊙ (A gy Aᵀ) ] G.
 template <int M>
 struct Transform;
 
@@ -31,6 +32,13 @@ struct Transform<2> {
   static void output(const VecN (&m)[4], VecN (&y)[2]) {
     y[0] = m[0] + m[1] + m[2];
     y[1] = m[1] - m[2] - m[3];
+  }
+  static void output_grad(const VecN (&y)[2], VecN (&m)[4]) {
+    m[0] = y[0], m[1] = y[0] + y[1], m[2] = y[0] - y[1], m[3] = -y[1];
+  }
+  static void weight_grad(const VecN (&u)[4], VecN (&g)[3]) {
+    const VecN even = 0.5f * (u[1] + u[2]);
+    g[0] = u[0] + even, g[1] = 0.5f * (u[1] - u[2]), g[2] = even + u[3];
   }
 };
 
@@ -58,6 +66,20 @@ struct Transform<4> {
     y[1] = difference1 + 2.f * difference2;
     y[2] = sum1 + 4.f * sum2;
     y[3] = difference1 + 8.f * difference2 + m[5];
+  }
+  static void output_grad(const VecN (&y)[4], VecN (&m)[6]) {
+    const VecN even1 = y[0] + y[2], odd1 = y[1] + y[3], even2 = y[0] + 4.f * y[2], odd2 = 2.f * y[1] + 8.f * y[3];
+    m[0] = y[0];
+    m[1] = even1 + odd1, m[2] = even1 - odd1;
+    m[3] = even2 + odd2, m[4] = even2 - odd2;
+    m[5] = y[3];
+  }
+  static void weight_grad(const VecN (&u)[6], VecN (&g)[3]) {
+    const VecN sum1 = (-1.f / 6) * (u[1] + u[2]), difference1 = (1.f / 6) * (u[2] - u[1]);
+    const VecN sum2 = u[3] + u[4], difference2 = u[3] - u[4];
+    g[0] = 0.25f * u[0] + sum1 + (1.f / 24) * sum2;
+    g[1] = difference1 + (1.f / 12) * difference2;
+    g[2] = sum1 + (1.f / 6) * sum2 + u[5];
   }
 };
 
@@ -169,28 +191,69 @@ void products(const WinogradTask& t, const float* v, const float* u, float* m, s
   }
 }
 
+/// m[point][tile][channel] = A gy Aᵀ of one tile; pixel[] are its M x M pixels of gy, of zeros where outside.
+template <int M>
+void transform_output_grad(const float* const* pixel, std::int64_t channels, float* m, std::int64_t point_step) {
+  constexpr int T = M + 2;
+  for (std::int64_t k = 0; k < channels; k += kLanes) {
+    VecN half[T][M];
+    for (int j = 0; j < M; ++j) {
+      VecN y[M], column[T];
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) y[i] = load(pixel[i * M + j] + k);
+      Transform<M>::output_grad(y, column);
+#pragma GCC unroll 6
+      for (int i = 0; i < T; ++i) half[i][j] = column[i];
+    }
+    for (int i = 0; i < T; ++i) {
+      VecN row[T];
+      Transform<M>::output_grad(half[i], row);
+#pragma GCC unroll 6
+      for (int j = 0; j < T; ++j) store(m + (i * T + j) * point_step + k, row[j]);
+    }
+  }
+}
+
+/// Image, row and column of a tile's first output.
+struct Place {
+  std::int64_t n, p, q;
+};
+template <int M>
+Place place(const WinogradTask& t, std::int64_t tile) {
+  const std::int64_t tile_rows = (t.P + M - 1) / M, tile_columns = (t.Q + M - 1) / M;
+  return {tile / tile_columns / tile_rows, tile / tile_columns % tile_rows * M, tile % tile_columns * M};
+}
+
+/// The count x count pixels of an image [height, width, channels] from (row, column) on; `outside` beyond its edges.
+template <class Float>
+void list_pixels(Float* image, std::int64_t height, std::int64_t width, std::int64_t channels, std::int64_t row,
+                 std::int64_t column, int count, Float* outside, Float** pixel) {
+  for (int i = 0; i < count; ++i) {
+    const bool row_inside = row + i >= 0 && row + i < height;
+    Float* at = row_inside ? image + ((row + i) * width + column) * channels : outside;
+    for (int j = 0; j < count; ++j, at += channels)
+      pixel[i * count + j] = row_inside && column + j >= 0 && column + j < width ? at : outside;
+  }
+}
+
+template <int M>
+void transform_inputs(const WinogradTask& t) {
+  constexpr int T = M + 2;
+  const std::int64_t tiles = t.tile_end - t.tile_begin;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const Place at = place<M>(t, t.tile_begin + tile);
+    const float* pixel[T * T];
+    list_pixels(t.x + at.n * t.H * t.W * t.depth, t.H, t.W, t.depth, at.p - t.padding_h, at.q - t.padding_w, T, t.zeros,
+                pixel);
+    transform_input<M>(pixel, t.depth, t.v + tile * t.depth, tiles * t.depth);
+  }
+}
+
 template <int M>
 void run(const WinogradTask& t) {
   constexpr int T = M + 2;
-  const std::int64_t tiles = t.tile_end - t.tile_begin, tile_rows = (t.P + M - 1) / M, tile_columns = (t.Q + M - 1) / M;
-  const std::int64_t v_step = tiles * t.depth, m_step = tiles * t.channels;
-  const auto place = [&](std::int64_t tile, std::int64_t* n, std::int64_t* p, std::int64_t* q) {
-    *q = tile % tile_columns * M;
-    *p = tile / tile_columns % tile_rows * M;
-    *n = tile / tile_columns / tile_rows;
-  };
-  for (std::int64_t tile = 0; tile < tiles; ++tile) {
-    std::int64_t n, p, q;
-    place(t.tile_begin + tile, &n, &p, &q);
-    const float* pixel[T * T];
-    for (int i = 0; i < T; ++i)
-      for (int j = 0; j < T; ++j) {
-        const std::int64_t h = p - t.padding_h + i, w = q - t.padding_w + j;
-        const bool inside = h >= 0 && h < t.H && w >= 0 && w < t.W;
-        pixel[i * T + j] = inside ? t.x + ((n * t.H + h) * t.W + w) * t.depth : t.zeros;
-      }
-    transform_input<M>(pixel, t.depth, t.v + tile * t.depth, v_step);
-  }
+  const std::int64_t tiles = t.tile_end - t.tile_begin, v_step = tiles * t.depth, m_step = tiles * t.channels;
+  transform_inputs<M>(t);
   for (int point = 0; point < T * T; ++point) {
     const float* u = t.u + point * t.depth * t.channels;
     if (t.channels % (2 * kLanes) == 0)
@@ -199,14 +262,51 @@ void run(const WinogradTask& t) {
       products<1>(t, t.v + point * v_step, u, t.m + point * m_step, tiles);
   }
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
-    std::int64_t n, p, q;
-    place(t.tile_begin + tile, &n, &p, &q);
+    const Place at = place<M>(t, t.tile_begin + tile);
     float* pixel[M * M];
-    for (int i = 0; i < M; ++i)
-      for (int j = 0; j < M; ++j)
-        pixel[i * M + j] = p + i < t.P && q + j < t.Q ? t.y + ((n * t.P + p + i) * t.Q + q + j) * t.channels : t.waste;
+    list_pixels(t.y + at.n * t.P * t.Q * t.channels, t.P, t.Q, t.channels, at.p, at.q, M, t.waste, pixel);
     transform_output<M>(t.m + tile * t.channels, m_step, t.channels, t.bias, pixel);
   }
+}
+
+/// v and m of the weight gradient, from x and gy.
+template <int M>
+void transform_both(const WinogradTask& t) {
+  const std::int64_t tiles = t.tile_end - t.tile_begin;
+  transform_inputs<M>(t);
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const Place at = place<M>(t, t.tile_begin + tile);
+    const float* pixel[M * M];
+    list_pixels(t.gy + at.n * t.P * t.Q * t.channels, t.P, t.Q, t.channels, at.p, at.q, M, t.zeros, pixel);
+    transform_output_grad<M>(pixel, t.channels, t.m + tile * t.channels, tiles * t.channels);
+  }
+}
+
+/// gw[k][tap][d] = Gᵀ S G, from sums S [point][block][depth][lanes], for one block.
+template <int M>
+void weight_gradient(const float* sums, std::int64_t channels, std::int64_t depth, std::int64_t block_begin,
+                     std::int64_t lanes, float* gw) {
+  constexpr int T = M + 2;
+  for (std::int64_t d = 0; d < depth; ++d)
+    for (std::int64_t l = 0; l < lanes; l += kLanes) {
+      const float* s = sums + block_begin * depth + d * lanes + l;
+      VecN half[3][T];
+      for (int j = 0; j < T; ++j) {
+        VecN u[T], g[3];
+        for (int i = 0; i < T; ++i) u[i] = load(s + (i * T + j) * channels * depth);
+        Transform<M>::weight_grad(u, g);
+        for (int i = 0; i < 3; ++i) half[i][j] = g[i];
+      }
+      for (int r = 0; r < 3; ++r) {
+        VecN g[3];
+        Transform<M>::weight_grad(half[r], g);
+        for (int c = 0; c < 3; ++c) {
+          float lane[kLanes];
+          store(lane, g[c]);
+          for (int e = 0; e < kLanes; ++e) gw[((block_begin + l + e) * 9 + r * 3 + c) * depth + d] = lane[e];
+        }
+      }
+    }
 }
 
 void weights(const WinogradWeights& t, std::int64_t group) {
@@ -221,8 +321,16 @@ void weights(const WinogradWeights& t, std::int64_t group) {
 }
 
 void run_any(const WinogradTask& t) { t.tile == 2 ? run<2>(t) : run<4>(t); }
+void transform_any(const WinogradTask& t) { t.tile == 2 ? transform_both<2>(t) : transform_both<4>(t); }
+void weight_gradient_any(int tile, const float* sums, std::int64_t channels, std::int64_t depth,
+                         std::int64_t block_begin, std::int64_t lanes, float* gw) {
+  tile == 2 ? weight_gradient<2>(sums, channels, depth, block_begin, lanes, gw)
+            : weight_gradient<4>(sums, channels, depth, block_begin, lanes, gw);
+}
 
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(WinogradSimd, winograd_simd, {.weights = weights, .run = run_any})
+GRADUS_ISA_DEFINE(
+    WinogradSimd, winograd_simd,
+    {.weights = weights, .run = run_any, .transform = transform_any, .weight_gradient = weight_gradient_any})
