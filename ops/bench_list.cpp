@@ -10,6 +10,15 @@ void bench_dropout(BenchList& list);
 void bench_local_response_norm(BenchList& list);
 void bench_max_pool2d(BenchList& list);
 void bench_max_unpool2d(BenchList& list);
+void bench_cat(BenchList& list);
+void bench_cross_entropy(BenchList& list);
+void bench_index(BenchList& list);
+void bench_linear(BenchList& list);
+void bench_matmul(BenchList& list);
+void bench_pad(BenchList& list);
+void bench_reduce(BenchList& list);
+void bench_softmax(BenchList& list);
+void bench_upsample(BenchList& list);
 void bench_pointwise(BenchList& list);
 void bench_se_scale(BenchList& list);
 
@@ -26,6 +35,15 @@ BenchList bench_cases(const std::string& only) {
       {"local_response_norm", bench_local_response_norm},
       {"max_pool2d", bench_max_pool2d},
       {"max_unpool2d", bench_max_unpool2d},
+      {"cat", bench_cat},
+      {"cross_entropy", bench_cross_entropy},
+      {"index_select", bench_index},
+      {"linear", bench_linear},
+      {"matmul", bench_matmul},
+      {"pad", bench_pad},
+      {"sum, argmax", bench_reduce},
+      {"softmax, log_softmax", bench_softmax},
+      {"interpolate", bench_upsample},
       {"pointwise", bench_pointwise},
       {"se_scale", bench_se_scale},
   };

@@ -2,6 +2,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/cross_entropy/cross_entropy_kernels.hpp"
+#include "ops/index/index.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
@@ -185,7 +186,24 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& opt
   check<DTypeError>(target.dtype() == DType::i64, "nll_loss: labels are i64\n{}",
                     describe({{"x", &x}, {"target", &target}}));
   const Target t = checked("nll_loss", x, target, options.weight, options.ignore_index, 0);
-  return reduced(neg(sum(x * t.weights(x), {t.class_dim})), options.reduction, divisor(t, x));
+  // The label's element alone is read: times a weight of 0, an infinite one elsewhere would spoil the sum.
+  Tensor index = empty(target.shape(), {.dtype = DType::i64, .device = x.device()});
+  Tensor weight = ones(target.shape(), {.dtype = x.dtype(), .device = x.device()});
+  run("nll_loss", x.device(), [&] {
+    std::vector<std::int64_t> labels = target.to_vector<std::int64_t>();
+    std::vector<double> weights(labels.size(), 1.0);
+    const auto of_class = t.weight.defined() ? t.weight.to_vector<double>() : std::vector<double>();
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      if (labels[i] == t.ignore_index)
+        labels[i] = 0, weights[i] = 0;
+      else if (!of_class.empty())
+        weights[i] = of_class[static_cast<std::size_t>(labels[i])];
+    }
+    index.copy_(from_data(std::span<const std::int64_t>(labels), target.shape(), {.dtype = DType::i64}));
+    weight.copy_(from_data(std::span<const double>(weights), target.shape(), {.dtype = x.dtype()}));
+  });
+  const Tensor picked = squeeze(gather(x, t.class_dim, unsqueeze(index, t.class_dim)), t.class_dim);
+  return reduced(neg(picked * weight), options.reduction, divisor(t, x));
 }
 
 }  // namespace gradus

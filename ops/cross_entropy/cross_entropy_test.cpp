@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "autograd/gradcheck.hpp"
 #include "ops/candidates.hpp"
@@ -193,6 +194,13 @@ TEST_CASE("nll_loss: of log_softmax is cross_entropy, gradients included") {
         CHECK_NOTHROW(
             gradcheck([&](const auto& in) { return nll_loss(in[0], c.labels, {.reduction = reduction}); }, {x}));
     }
+}
+
+TEST_CASE("nll_loss: an impossible class costs nothing where it is not the label") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Tensor x = from_data({-0.5, -infinity}, {1, 2});
+  CHECK(nll_loss(x, labels({0}, {1})).item() == 0.5);
+  CHECK(cross_entropy(x, labels({0}, {1})).item() == 0);
 }
 
 TEST_CASE("mse_loss: mean, sum or each square, differentiable in both operands; shapes must agree") {
