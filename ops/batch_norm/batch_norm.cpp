@@ -106,10 +106,47 @@ struct BatchNormNode final : Node {
           b[c] = static_cast<T>(-share * istd[c] * istd[c] * sum_gx[c]);
           c0[c] = static_cast<T>(-share * sum_g[c]);
         }
+      // gx may be g: what few values need is computed before and written after.
+      const bool few = options.training && gx != nullptr && rows <= kFewValues;
+      const std::vector<T> exact =
+          few ? few_values_gx<T>(rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits) : std::vector<T>{};
       batch_norm_backward_apply<T>({rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), s,
                                     b.data(), c0.data(), gx, gres});
+      std::copy(exact.begin(), exact.end(), gx);
     });
     return grads;
+  }
+
+  /// Of a handful of values per channel, the terms of gx cancel almost entirely (of two values, all but eps / var of
+  /// them), and with them the digits of f32: so all of it in double, statistics included.
+  static constexpr std::int64_t kFewValues = 8;
+  template <class T>
+  std::vector<T> few_values_gx(std::int64_t rows, std::int64_t channels, const T* in, const T* gy, Gate gate,
+                               const T* s, const T* t, const std::uint32_t* bits) const {
+    const auto size = static_cast<std::size_t>(rows * channels);
+    std::vector<T> open(size, T(1)), gx(size);
+    if (gate == Gate::from_bits) batch_norm_expand_mask(bits, rows, channels, open.data());
+    const auto count = static_cast<double>(rows);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      double center = 0, m2 = 0, sum_g = 0, sum_gx = 0;
+      for (std::int64_t i = 0; i < rows; ++i) center += static_cast<double>(in[i * channels + c]) / count;
+      const auto distance = [&](std::int64_t i) { return static_cast<double>(in[i * channels + c]) - center; };
+      const auto gated = [&](std::int64_t i) {
+        const std::int64_t at = i * channels + c;
+        if (gate == Gate::from_x && !(std::fma(in[at], s[c], t[c]) > 0)) return 0.0;
+        return static_cast<double>(gy[at] * open[static_cast<std::size_t>(at)]);
+      };
+      for (std::int64_t i = 0; i < rows; ++i) {
+        m2 += distance(i) * distance(i);
+        sum_g += gated(i);
+        sum_gx += gated(i) * distance(i);
+      }
+      const double slope = sum_gx / (m2 + count * options.eps);  // mean(g xhat) / std
+      for (std::int64_t i = 0; i < rows; ++i)
+        gx[static_cast<std::size_t>(i * channels + c)] =
+            static_cast<T>(static_cast<double>(s[c]) * (gated(i) - sum_g / count - distance(i) * slope));
+    }
+    return gx;
   }
 
   /// The same in recorded operators. ReLU's gate is a constant there: its own derivative is 0 wherever it has one.
