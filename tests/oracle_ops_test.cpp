@@ -259,8 +259,10 @@ void run_case(const std::string& op, const Json& c, DType dtype, Format format) 
   const auto name = c.at("case").get<std::string>();
   CAPTURE(op);
   CAPTURE(name);
-  CAPTURE(dtype_name(dtype));
-  CAPTURE((format == Format::channels_last));
+  const std::string type = dtype_name(dtype);
+  CAPTURE(type);
+  const bool is_channels_last = format == Format::channels_last;
+  CAPTURE(is_channels_last);
   const Json none = Json::object();
   const Json& grads = c.contains("grads") ? c.at("grads") : none;
   const bool integer_target = op == "cross_entropy" || op == "nll_loss";
