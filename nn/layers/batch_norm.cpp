@@ -1,0 +1,38 @@
+#include "nn/layers/batch_norm.hpp"
+
+#include "ops/batch_norm/batch_norm.hpp"
+
+namespace gradus {
+
+BatchNorm2d::BatchNorm2d(std::int64_t channels, const BatchNormConfig& config) : channels_(channels), config_(config) {
+  check(channels > 0, "BatchNorm2d: channels are positive, got {}", channels);
+  const TensorOptions options{.device = construction_device()};
+  if (config.affine) {
+    weight = Parameter(ones({channels}, options));
+    bias = Parameter(zeros({channels}, options));
+  }
+  running_mean = Buffer(zeros({channels}, options));
+  running_var = Buffer(ones({channels}, options));
+}
+
+Tensor BatchNorm2d::normalise(const Tensor& x, const Tensor& residual, bool with_relu) {
+  return observed(x, [&] {
+    return batch_norm(x, running_mean, running_var, weight, bias,
+                      {.training = is_training(), .momentum = config_.momentum, .eps = config_.eps, .relu = with_relu},
+                      residual);
+  });
+}
+
+Tensor BatchNorm2d::forward(const Tensor& x) {
+  return batch_norm(x, running_mean, running_var, weight, bias,
+                    {.training = is_training(), .momentum = config_.momentum, .eps = config_.eps});
+}
+Tensor BatchNorm2d::relu(const Tensor& x) { return normalise(x, {}, true); }
+Tensor BatchNorm2d::add_relu(const Tensor& x, const Tensor& residual) { return normalise(x, residual, true); }
+Tensor BatchNorm2d::add(const Tensor& x, const Tensor& residual) { return normalise(x, residual, false); }
+
+std::string BatchNorm2d::options() const {
+  return fmt::format("{}{}", channels_, config_.eps == 1e-5 ? "" : fmt::format(", eps {}", config_.eps));
+}
+
+}  // namespace gradus

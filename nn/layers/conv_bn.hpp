@@ -1,0 +1,30 @@
+#pragma once
+#include "nn/layers/batch_norm.hpp"
+#include "nn/layers/conv2d.hpp"
+
+namespace gradus {
+
+struct ConvBnConfig {
+  Pair kernel = 1;
+  Pair stride = 1;
+  Pair padding = 0;
+  std::int64_t groups = 1;
+  double eps = 1e-5;
+};
+
+/// relu(bn(conv(x))), the convolution without bias: the unit that Inception networks are made of.
+/// x [N, in, H, W] -> [N, out, P, Q].
+struct ConvBnRelu : Module {
+  ConvBnRelu(std::int64_t in, std::int64_t out, const ConvBnConfig& c = {})
+      : conv(in, out,
+             {.kernel = c.kernel, .stride = c.stride, .padding = c.padding, .groups = c.groups, .bias = false}),
+        bn(out, {.eps = c.eps}) {}
+  Tensor forward(const Tensor& x) override { return bn.relu(conv(x)); }
+  std::string type_name() const override { return "ConvBnRelu"; }
+
+  Conv2d conv;
+  BatchNorm2d bn;
+  GRADUS_MEMBERS(conv, bn)
+};
+
+}  // namespace gradus
