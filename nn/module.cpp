@@ -1,5 +1,6 @@
 #include "nn/module.hpp"
 
+#include "autograd/recompute.hpp"
 #include "ops/view/view.hpp"
 
 namespace gradus {
@@ -77,6 +78,10 @@ void Module::apply(const std::function<void(Module&)>& fn) {
 
 void Module::train(bool on) {
   apply([on](Module& m) { m.training_ = on; });
+}
+
+Tensor Module::forward_recomputed(const Tensor& x) {
+  return recompute([this](const Tensor& again) { return forward(again); }, x, parameters());
 }
 
 void Module::name_paths(const std::string& root) {

@@ -75,6 +75,12 @@ struct NamedModule {
   Module* module;
 };
 
+/// A ShapeError that names the innermost module it arose in: "layer4.0.conv1: conv2d: …". An image too small for a
+/// network ends in one.
+struct LayerError : ShapeError {
+  using ShapeError::ShapeError;
+};
+
 class Module {
  public:
   Module() = default;
@@ -87,7 +93,7 @@ class Module {
   /// What the module computes. Call it as module(x), which also tells observers and the tape where they are.
   virtual Tensor forward(const Tensor& x) = 0;
   Tensor operator()(const Tensor& x) {
-    return observed(x, [&] { return forward(x); });
+    return observed(x, [&] { return recomputes_ ? forward_recomputed(x) : forward(x); });
   }
 
   /// Shows every parameter, buffer and child to the visitor; written by GRADUS_MEMBERS.
@@ -102,13 +108,17 @@ class Module {
   // Trees of names, in PyTorch's order: a module's own parameters, then its buffers, then its children.
   std::vector<NamedParameter> named_parameters();
   std::vector<Tensor> parameters();
-  std::vector<NamedState> state();          // parameters and buffers
+  std::vector<NamedState> state();           // parameters and buffers
   std::vector<NamedModule> named_modules();  // this one first, then its children, depth first
   std::int64_t parameter_count();
 
   void train(bool on = true);
   void eval() { train(false); }
   bool is_training() const { return training_; }
+  /// With true, calling this module keeps only its input for backward, which runs it again (autograd/recompute.hpp).
+  void recompute_in_backward(bool on = true) { recomputes_ = on; }
+  /// A unit worth recomputing as a whole: a residual block, an inception block.
+  virtual bool is_block() const { return false; }
   void to(DType dtype);  // floating parameters and buffers
   void to(Device device);
   /// fn(module) for this and every module below.
@@ -126,8 +136,10 @@ class Module {
   Tensor observed(const Tensor& x, Fn&& fn);
 
  private:
+  Tensor forward_recomputed(const Tensor& x);
   std::string path_;
   bool training_ = true;
+  bool recomputes_ = false;
 };
 
 /// Watches modules run on this thread: summaries, profiles, histograms.
@@ -150,7 +162,15 @@ Tensor Module::observed(const Tensor& x, Fn&& fn) {
   const Scope scope(path_);
   ForwardObserver* observer = ForwardObserver::current();
   if (observer) observer->before(*this, x);
-  Tensor y = fn();
+  Tensor y;
+  try {
+    y = fn();
+  } catch (const LayerError&) {
+    throw;  // named by a module further in
+  } catch (const ShapeError& error) {
+    if (path_.empty()) throw;
+    throw LayerError(path_ + ": " + error.what());
+  }
   if (observer) observer->after(*this, x, y);
   return y;
 }
@@ -159,9 +179,9 @@ Tensor Module::observed(const Tensor& x, Fn&& fn) {
 struct Heads {
   Tensor logits;  // [N, classes]
   struct Auxiliary {
-    std::string name;     // "aux1"
+    std::string name;  // "aux1"
     Tensor logits;
-    double loss_weight;   // of its cross-entropy in the training loss
+    double loss_weight;  // of its cross-entropy in the training loss
   };
   std::vector<Auxiliary> auxiliary;
 };
@@ -196,7 +216,9 @@ std::string to_string(Module& module);
 #define GRADUS_EXPAND3(...) GRADUS_EXPAND2(GRADUS_EXPAND2(GRADUS_EXPAND2(GRADUS_EXPAND2(__VA_ARGS__))))
 #define GRADUS_EXPAND2(...) GRADUS_EXPAND1(GRADUS_EXPAND1(GRADUS_EXPAND1(GRADUS_EXPAND1(__VA_ARGS__))))
 #define GRADUS_EXPAND1(...) __VA_ARGS__
-#define GRADUS_VISIT(first, ...) visit(#first, first); __VA_OPT__(GRADUS_VISIT_AGAIN GRADUS_PARENS(__VA_ARGS__))
+#define GRADUS_VISIT(first, ...) \
+  visit(#first, first);          \
+  __VA_OPT__(GRADUS_VISIT_AGAIN GRADUS_PARENS(__VA_ARGS__))
 #define GRADUS_VISIT_AGAIN() GRADUS_VISIT
 #define GRADUS_MEMBERS(...) \
   void members(::gradus::MemberVisitor& visit) override { __VA_OPT__(GRADUS_EXPAND(GRADUS_VISIT(__VA_ARGS__))) }

@@ -5,42 +5,39 @@
 
 namespace gradus {
 
-/// Modules in a row; an empty one is the identity. Children are named "0", "1", … or as given.
+/// Modules in a row; an empty one is the identity. Children are named "0", "1", … or as given. A child named
+/// "" has no name of its own: its members count as this module's.
 class Sequential : public Module {
  public:
   Sequential() = default;
   /// Sequential(Conv2d(…), BatchNorm2d(…), …): takes the modules over.
   template <class... M>
-    requires(sizeof...(M) > 0 && (std::is_base_of_v<Module, M> && ...))
-  explicit Sequential(M&&... modules) {
+  requires(sizeof...(M) > 0 && (std::is_base_of_v<Module, M> && ...)) explicit Sequential(M&&... modules) {
     (add(std::forward<M>(modules)), ...);
   }
 
   /// Appends a module and returns it.
   template <class M>
-    requires std::is_base_of_v<Module, M>
-  M& add(std::string name, M module) {
+  requires std::is_base_of_v<Module, M> M& add(std::string name, M module) {
     auto owned = std::make_unique<M>(std::move(module));
     M& added = *owned;
     children_.emplace_back(std::move(name), std::move(owned));
     return added;
   }
   template <class M>
-    requires std::is_base_of_v<Module, M>
-  M& add(M module) {
+  requires std::is_base_of_v<Module, M> M& add(M module) {
     return add(std::to_string(children_.size()), std::move(module));
   }
-  void add(std::string name, std::unique_ptr<Module> module) { children_.emplace_back(std::move(name), std::move(module)); }
+  void add(std::string name, std::unique_ptr<Module> module) {
+    children_.emplace_back(std::move(name), std::move(module));
+  }
 
   std::size_t size() const { return children_.size(); }
   bool empty() const { return children_.empty(); }
   Module& operator[](std::size_t i) { return *children_[i].second; }
 
-  Tensor forward(const Tensor& x) override {
-    Tensor y = x;
-    for (auto& [name, child] : children_) y = (*child)(y);
-    return y;
-  }
+  /// The modules one after the other; a batch norm and the ReLU behind it run as one.
+  Tensor forward(const Tensor& x) override;
   void members(MemberVisitor& visit) override {
     for (auto& [name, child] : children_) visit(name, *child);
   }
