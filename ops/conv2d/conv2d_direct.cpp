@@ -115,7 +115,8 @@ void forward_direct(const ConvForward& f) {
   });
   std::vector<ConvGather> tasks;
   for (int64_t g = 0; g < c.groups; ++g) {
-    ConvGather t = forward_gather(c, x + g * depth, y + g * width, rows, columns);
+    // With patches, x is set when a task has made them.
+    ConvGather t = forward_gather(c, patches ? nullptr : x + g * depth, y + g * width, rows, columns);
     t.depth = depth;
     t.w = packed.data() + g * group_size;
     t.bias = bias ? bias + g * width : nullptr;
@@ -129,10 +130,13 @@ void forward_direct(const ConvForward& f) {
     const Workspace<float> patches_here(t.images * rows_here * t.x_row + kPatchSlack);
     float* to = patches_here.data();
     for (int64_t n = 0; n < t.images; ++n)
-      make_patches(problem, x + ((t.x - x) / t.x_image + n) * problem.H * problem.W * problem.C, t.row_begin, t.row_end,
+      make_patches(problem, x + (t.first_image + n) * problem.H * problem.W * problem.C, t.row_begin, t.row_end,
                    to + n * rows_here * t.x_row);
-    t.x = to - t.row_begin * t.x_row;
+    // The patches hold the task's rows alone.
+    t.x = to;
     t.x_image = rows_here * t.x_row;
+    const ConvSegment rows_of_patches{t.row_begin, rows_here, 0, 1, 0};
+    t.rows = &rows_of_patches, t.row_segments = 1;
     conv_simd().gather(t);
   });
 }

@@ -127,9 +127,9 @@ void cut(const ConvGather& whole, int64_t rows, int64_t blocks, std::vector<Conv
     for (int64_t i = 0; i < rows; i += band)
       for (int64_t b = 0; b < blocks; b += blocks_each) {
         ConvGather t = whole;
-        t.x += n * t.x_image;
+        if (t.x) t.x += n * t.x_image;
         t.y += n * t.y_image;
-        t.images = std::min(images, whole.images - n);
+        t.first_image = n, t.images = std::min(images, whole.images - n);
         t.row_begin = i, t.row_end = std::min(i + band, rows);
         t.block_begin = b, t.block_end = std::min(b + blocks_each, blocks);
         tasks.push_back(t);
