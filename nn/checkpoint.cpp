@@ -126,6 +126,7 @@ void save_checkpoint(const std::string& path, const TrainingState& state) {
   if (state.plateau) rest["plateau"] = to_json(state.plateau->state());
   if (state.generator)
     rest["generator"] = {{"seed", state.generator->seed}, {"next_stream", state.generator->next_stream}};
+  all.metadata = state.metadata;
   all.metadata[kKey] = rest.dump();
   files::write_safetensors(path, all);
 }

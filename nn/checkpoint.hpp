@@ -50,7 +50,8 @@ struct TrainingState {
   Generator* generator = nullptr;
   std::int64_t epoch = 0, batch = 0;              // the loader's position: the next batch to train on
   std::int64_t step = 0;                          // optimiser steps so far
-  std::map<std::string, std::string> notes = {};  // the run's own: configuration, best metric, sums of this epoch
+  std::map<std::string, std::string> notes = {};     // the run's own: configuration, best metric, sums of this epoch
+  std::map<std::string, std::string> metadata = {};  // of the weights: model, classes, preprocessing; not restored
 };
 
 /// Writes `path` whole or not at all. FileError.
