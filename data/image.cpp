@@ -50,16 +50,21 @@ void read_image(const std::filesystem::path& file, Image& image) {
   decode_image(read_file(file, kMaxBytes), file.string(), image);
 }
 
-void write_png(const std::filesystem::path& file, const Image& image) {
+std::vector<std::uint8_t> encode_png(const Image& image) {
   std::vector<std::uint8_t> bytes;
   const auto append = [](void* context, void* data, int size) {
     const auto* begin = static_cast<const std::uint8_t*>(data);
-    static_cast<std::vector<std::uint8_t>*>(context)->insert(static_cast<std::vector<std::uint8_t>*>(context)->end(),
-                                                             begin, begin + size);
+    auto& out = *static_cast<std::vector<std::uint8_t>*>(context);
+    out.insert(out.end(), begin, begin + size);
   };
   check<ValueError>(stbi_write_png_to_func(append, &bytes, image.width, image.height, Image::kChannels,
                                            image.pixels.data(), image.width * Image::kChannels) != 0,
-                    "{}: a picture of {} x {} cannot be written as PNG", file.string(), image.height, image.width);
+                    "png: a picture of {} x {} cannot be encoded", image.height, image.width);
+  return bytes;
+}
+
+void write_png(const std::filesystem::path& file, const Image& image) {
+  const std::vector<std::uint8_t> bytes = encode_png(image);
   files::write_file_atomic(file.string(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 

@@ -38,6 +38,9 @@ void decode_image(std::span<const std::uint8_t> bytes, const std::string& name, 
 /// Reads and decodes a file. FileError names it.
 void read_image(const std::filesystem::path& file, Image& image);
 
+/// `image` as the bytes of a PNG file. ValueError if it has no pixels.
+std::vector<std::uint8_t> encode_png(const Image& image);
+
 /// Writes `image` as a PNG file. FileError if it cannot be written.
 void write_png(const std::filesystem::path& file, const Image& image);
 
