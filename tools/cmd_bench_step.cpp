@@ -1,0 +1,201 @@
+// gradus bench step: one training step, as a user's loop does it. Forward, cross-entropy of all heads, backward, SGD
+// with momentum 0.9 and weight decay 1e-4, on synthetic images that stay the same.
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "autograd/engine.hpp"
+#include "core/blas.hpp"
+#include "core/isa.hpp"
+#include "core/parallel.hpp"
+#include "core/random.hpp"
+#include "nn/files/atomic_file.hpp"
+#include "nn/losses.hpp"
+#include "nn/optim/sgd.hpp"
+#include "ops/profile.hpp"
+#include "tools/machine.hpp"
+#include "tools/program.hpp"
+#include "zoo/registry.hpp"
+
+namespace gradus::program {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model, input = "3x224x224", device = "cpu", trace;
+  std::int64_t batch = 128, classes = 1000;
+  int threads = 0, steps = 7, warmup = 2;
+  bool as_json = false, profile = false, recompute = false;
+};
+
+/// Sums of a profile under one name.
+struct Total {
+  double ms = 0;
+  std::int64_t calls = 0;
+};
+using Totals = std::map<std::string, Total>;
+
+void print_totals(const char* title, const Totals& totals, int steps, double step_ms) {
+  std::vector<std::pair<std::string, Total>> rows(totals.begin(), totals.end());
+  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.ms > b.second.ms; });
+  fmt::print("\n{:<36} {:>10} {:>8} {:>8}\n", title, "ms/step", "share", "calls");
+  double sum = 0;
+  for (const auto& [name, t] : rows) {
+    sum += t.ms;
+    fmt::print("{:<36} {:>10.3f} {:>6.1f} % {:>8.1f}\n", name.empty() ? "(outside layers)" : name, t.ms / steps,
+               100 * t.ms / steps / step_ms, static_cast<double>(t.calls) / steps);
+  }
+  fmt::print("{:<36} {:>10.3f} {:>6.1f} %\n", "all kernels", sum / steps, 100 * sum / steps / step_ms);
+}
+
+json totals_json(const Totals& totals, int steps) {
+  json all = json::object();
+  for (const auto& [name, t] : totals) all[name] = t.ms / steps;
+  return all;
+}
+
+/// The events in the format of Perfetto and chrome://tracing.
+void write_trace(const std::string& path, const std::vector<KernelEvent>& events) {
+  json all = json::array();
+  for (const KernelEvent& e : events)
+    all.push_back({{"name", e.kernel},
+                   {"cat", "kernel"},
+                   {"ph", "X"},
+                   {"ts", static_cast<double>(e.begin_ns) * 1e-3},
+                   {"dur", static_cast<double>(e.end_ns - e.begin_ns) * 1e-3},
+                   {"pid", 1},
+                   {"tid", 1},
+                   {"args", {{"layer", e.scope}}}});
+  files::write_file_atomic(path, json{{"traceEvents", all}, {"displayTimeUnit", "ms"}}.dump());
+}
+
+void bench(const Options& o) {
+  check_device(o.device);
+  check<UsageError>(o.batch > 0 && o.steps > 0 && o.warmup >= 0, "bench step: --batch and --steps must be positive");
+  if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
+  const InputSize in = parse_input(o.input);
+  manual_seed(0);
+  const bool small = in.height <= 64;
+  const auto model = reading_options([&] {
+    return zoo::build(
+        o.model,
+        {.classes = o.classes, .image_channels = in.channels, .image_size = in.height, .recompute = o.recompute},
+        small);
+  });
+  model->train();
+  optim::Sgd sgd(*model, {.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
+  const Tensor x = randn({o.batch, in.channels, in.height, in.width}, {.format = Format::channels_last});
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(o.batch));
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i * 7919) % o.classes;
+  const Tensor t = from_data<std::int64_t>(labels, {o.batch}, {.dtype = DType::i64});
+
+  const auto step = [&] {
+    const Tensor loss = heads_loss(model->forward_heads(x), t);
+    sgd.zero_grad();
+    backward(loss);
+    sgd.step();
+  };
+  for (int i = 0; i < o.warmup; ++i) step();
+  reset_peak_memory(kCpu);
+  const std::int64_t system_before = memory_stats(kCpu).system_allocations;
+  std::vector<double> ms;
+  for (int i = 0; i < o.steps; ++i) {
+    const Clock::time_point begin = Clock::now();
+    step();
+    ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+  }
+  std::sort(ms.begin(), ms.end());
+  const std::size_t n = ms.size();
+  const double median = (ms[(n - 1) / 2] + ms[n / 2]) / 2;
+  const MemoryStats memory = memory_stats(kCpu);
+
+  // Profiled apart, so that listening costs the figures above nothing.
+  Totals by_kernel, by_layer;
+  int profiled = 0;
+  if (o.profile || !o.trace.empty()) {
+    const Profile profile;
+    profiled = std::min(o.steps, 5);
+    for (int i = 0; i < profiled; ++i) step();
+    for (const KernelEvent& e : profile.events()) {
+      const double spent = static_cast<double>(e.end_ns - e.begin_ns) * 1e-6;
+      for (Total* total : {&by_kernel[e.kernel], &by_layer[e.scope]}) {
+        total->ms += spent;
+        ++total->calls;
+      }
+    }
+    if (!o.trace.empty()) write_trace(o.trace, profile.events());
+  }
+
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto mib = [](std::int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
+  const double images_per_second = static_cast<double>(o.batch) / median * 1e3;
+  const double peak_mem = static_cast<double>(usage.ru_maxrss) / 1024;  // Linux counts KiB
+  const Machine machine = describe_machine();
+  if (o.as_json) {
+    json result = {{"engine", engine_name()},
+                   {"model", o.model},
+                   {"batch", o.batch},
+                   {"input", o.input},
+                   {"device", o.device},
+                   {"threads", num_threads()},
+                   {"step_ms_median", median},
+                   {"step_ms_min", ms.front()},
+                   {"step_ms_max", ms.back()},
+                   {"images_per_second", images_per_second},
+                   {"peak_mem_mib", peak_mem},
+                   {"allocator_peak_mib", mib(memory.peak)},
+                   {"system_allocations", memory.system_allocations - system_before},
+                   {"isa", machine.isa},
+                   {"blas", machine.blas}};
+    if (o.profile) {
+      result["ms_by_kernel"] = totals_json(by_kernel, profiled);
+      result["ms_by_layer"] = totals_json(by_layer, profiled);
+    }
+    fmt::print("{}\n", result.dump());
+    return;
+  }
+  fmt::print("{}: {} kernels, {}, {} threads\n", engine_name(), machine.isa, machine.blas, num_threads());
+  for (const std::string& warning : machine.warnings) fmt::print("warning: {}\n", warning);
+  fmt::print("{}, batch {}, input {}: {:.2f} ms a step ({:.2f} to {:.2f}), {:.1f} images/s\n", o.model, o.batch,
+             o.input, median, ms.front(), ms.back(), images_per_second);
+  fmt::print(
+      "memory: {:.0f} MiB the process at its peak, {:.0f} MiB tensors; {} allocations from the system in {} steps\n",
+      peak_mem, mib(memory.peak), memory.system_allocations - system_before, o.steps);
+  if (o.profile) {
+    print_totals("kernel", by_kernel, profiled, median);
+    print_totals("layer", by_layer, profiled, median);
+  }
+  if (!o.trace.empty()) fmt::print("\ntrace: {} (open it at https://ui.perfetto.dev)\n", o.trace);
+}
+
+}  // namespace
+
+void add_bench_step(CLI::App& parent) {
+  CLI::App& command =
+      add_command(parent, "step", "Time a training step",
+                  "gradus bench step --model resnet20 --batch 128 --input 3x32x32 --classes 10 --threads 2 --json");
+  auto o = std::make_shared<Options>();
+  command.add_option("-m,--model", o->model, "a name from `gradus models`")->required();
+  command.add_option("-b,--batch", o->batch, "images per step")->capture_default_str();
+  command.add_option("--input", o->input, "channels x height x width")->capture_default_str();
+  command.add_option("--classes", o->classes, "")->capture_default_str();
+  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)")->capture_default_str();
+  command.add_option("--steps", o->steps, "steps timed")->capture_default_str();
+  command.add_option("--warmup", o->warmup, "steps before them")->capture_default_str();
+  command.add_option("--device", o->device, "cpu or cuda")->capture_default_str();
+  command.add_flag("--recompute", o->recompute, "keep block inputs only and run blocks again in backward");
+  command.add_flag("--profile", o->profile, "show where the time goes, by kernel and by layer");
+  command.add_option("--trace", o->trace, "write the kernels' times to this file, for Perfetto");
+  command.add_flag("--json", o->as_json, "print one JSON object");
+  command.callback([o] { bench(*o); });
+}
+
+}  // namespace gradus::program

@@ -1,0 +1,85 @@
+// gradus predict
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "data/image.hpp"
+#include "data/pipeline.hpp"
+#include "ops/softmax/softmax.hpp"
+#include "tools/program.hpp"
+#include "tools/train/load_model.hpp"
+
+namespace gradus::program {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::string model, weights, preprocess, device = "cpu";
+  std::vector<std::string> images;
+  int top = 5;
+  bool as_json = false;
+};
+
+void predict(const Options& o) {
+  check_device(o.device);
+  check<UsageError>(o.top > 0, "--top: must be positive, got {}", o.top);
+  const LoadedModel net = load_model(o.model, o.weights, false);
+  // What published ImageNet weights expect, unless the file or the user says otherwise; small networks get the whole
+  // picture.
+  const std::string usual =
+      net.size >= 100 ? fmt::format("resize({}) | center_crop({}) | normalize(imagenet)", net.size * 8 / 7, net.size)
+                      : fmt::format("resize({0} {0}) | normalize(imagenet)", net.size);
+  std::string text = !o.preprocess.empty() ? o.preprocess : net.preprocess.empty() ? usual : net.preprocess;
+  if (text.find("resize") == std::string::npos)  // trained on pictures of one size
+    text = fmt::format("resize({0} {0}) | {1}", net.size, text);
+  const data::Pipeline pipeline = reading_options([&] { return data::Pipeline::parse(text); });
+
+  const NoGrad no_grad;
+  json all = json::array();
+  for (const std::string& file : o.images) {
+    data::Picture picture;
+    data::read_image(file, picture.source());
+    picture.reset();
+    data::Random random(0, data::Purpose::kAugment, 0, 0);
+    pipeline.apply(picture, random);
+    const Tensor x = empty({1, 3, picture.height(), picture.width()}, {.format = Format::channels_last});
+    picture.write(pipeline.normalization(), x.data<float>());
+    const std::vector<double> p = softmax((*net.model)(x), 1).to_vector<double>();
+
+    std::vector<std::size_t> order(p.size());
+    std::iota(order.begin(), order.end(), 0);
+    const auto shown = std::min(static_cast<std::size_t>(o.top), order.size());
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
+                      [&](std::size_t a, std::size_t b) { return p[a] > p[b] || (p[a] == p[b] && a < b); });
+    json entry = {{"image", file}, {"classes", json::array()}};
+    if (!o.as_json) fmt::print("{}\n", file);
+    for (std::size_t i = 0; i < shown; ++i) {
+      const std::size_t c = order[i];
+      const std::string name = c < net.classes.size() ? net.classes[c] : fmt::format("class {}", c);
+      entry["classes"].push_back({{"index", c}, {"name", name}, {"probability", p[c]}});
+      if (!o.as_json) fmt::print("  {:5.1f} %  {}\n", 100 * p[c], name);
+    }
+    all.push_back(std::move(entry));
+  }
+  if (o.as_json) fmt::print("{}\n", all.dump());
+}
+
+}  // namespace
+
+void add_predict(CLI::App& app) {
+  CLI::App& command = add_command(app, "predict", "Name what pictures show",
+                                  "gradus predict --model resnet18 --weights resnet18.pth dog.jpg");
+  auto o = std::make_shared<Options>();
+  command.add_option("-w,--weights", o->weights, "weight file: safetensors, .pth, .pt, .th")->required();
+  command.add_option("-m,--model", o->model, "a name from `gradus models` (default: what the weights say)");
+  command.add_option("--preprocess", o->preprocess,
+                     "transforms, e.g. \"resize(256) | center_crop(224) | normalize(imagenet)\"");
+  command.add_option("--top", o->top, "classes to show")->capture_default_str();
+  command.add_option("--device", o->device, "cpu or cuda")->capture_default_str();
+  command.add_flag("--json", o->as_json, "print one JSON array");
+  command.add_option("images", o->images, "JPEG, PNG, BMP, … files")->required();
+  command.callback([o] { predict(*o); });
+}
+
+}  // namespace gradus::program

@@ -1,0 +1,54 @@
+#pragma once
+// The program `gradus`: one command per file (cmd_*.cpp), each added to the command line by its add_… function.
+//
+// A command ends by returning, or by throwing; run() turns that into the exit status and at most one line on stderr:
+// 0 done, 1 failure, 2 bad use, 130 stopped by Ctrl-C.
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "core/error.hpp"
+
+namespace gradus::program {
+
+/// What the user asked for cannot be: exit status 2.
+struct UsageError : ValueError {
+  using ValueError::ValueError;
+};
+
+/// Runs fn and turns the library's ValueErrors (unknown names, options out of range) into UsageErrors: for the part of
+/// a command that reads its options.
+template <class Fn>
+decltype(auto) reading_options(Fn&& fn) {
+  try {
+    return fn();
+  } catch (const ValueError& error) {
+    throw UsageError(error.what());
+  }
+}
+
+/// The whole program.
+int run(int argc, const char* const* argv);
+
+/// A command of `parent`, with an example that its help shows.
+CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& text, const std::string& example);
+
+/// "3x224x224" as three numbers. UsageError.
+struct InputSize {
+  std::int64_t channels = 3, height = 224, width = 224;
+};
+InputSize parse_input(const std::string& text);
+
+/// DeviceError unless it is "cpu": what asks for a GPU is told that this build has none.
+void check_device(const std::string& device);
+
+// In the order of the help.
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_summary(CLI::App& app);
+void add_models(CLI::App& app);
+void add_data(CLI::App& app);
+void add_bench(CLI::App& app);
+
+}  // namespace gradus::program

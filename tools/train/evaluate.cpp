@@ -1,0 +1,86 @@
+#include "tools/train/evaluate.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/node.hpp"
+
+namespace gradus::program {
+namespace {
+
+/// Keeps the `count` samples that come first under `before`, in that order.
+template <class Before>
+void keep_extreme(std::vector<Judged>& kept, const Judged& sample, std::size_t count, Before before) {
+  if (kept.size() == count && (count == 0 || !before(sample, kept.back()))) return;
+  kept.insert(std::upper_bound(kept.begin(), kept.end(), sample, before), sample);
+  if (kept.size() > count) kept.pop_back();
+}
+
+}  // namespace
+
+Scorer::Scorer(std::int64_t classes, std::size_t extremes) : extremes_(extremes) {
+  sum_.classes = classes;
+  sum_.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
+}
+
+void Scorer::add(const Tensor& logits, const Tensor& labels, const std::vector<std::int64_t>& indices) {
+  const std::int64_t classes = sum_.classes, n = logits.size(0);
+  const std::vector<double> x = logits.to_vector<double>();
+  const std::vector<std::int64_t> t = labels.to_vector<std::int64_t>();
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double* row = x.data() + i * classes;
+    const std::int64_t label = t[static_cast<std::size_t>(i)];
+    const double* highest = std::max_element(row, row + classes);
+    double total = 0;
+    std::int64_t above = 0;  // classes ranked before the label
+    for (std::int64_t c = 0; c < classes; ++c) {
+      total += std::exp(row[c] - *highest);
+      above += row[c] > row[label];
+    }
+    const Judged sample{.index = indices[static_cast<std::size_t>(i)],
+                        .label = label,
+                        .predicted = highest - row,
+                        .confidence = 1 / total,
+                        .loss = std::log(total) + *highest - row[label]};
+    loss_ += sample.loss;
+    hits1_ += sample.predicted == label;
+    hits5_ += above < 5;
+    ++sum_.confusion[static_cast<std::size_t>(label * classes + sample.predicted)];
+    keep_extreme(sum_.worst, sample, extremes_, [](const Judged& a, const Judged& b) { return a.loss > b.loss; });
+    keep_extreme(sum_.best, sample, extremes_, [](const Judged& a, const Judged& b) { return a.loss < b.loss; });
+  }
+  sum_.images += n;
+}
+
+double Scorer::loss() const { return loss_ / static_cast<double>(std::max<std::int64_t>(1, sum_.images)); }
+double Scorer::top1() const {
+  return 100 * static_cast<double>(hits1_) / static_cast<double>(std::max<std::int64_t>(1, sum_.images));
+}
+
+Evaluation Scorer::result() const {
+  Evaluation e = sum_;
+  e.loss = loss();
+  e.top1 = top1();
+  e.top5 = 100 * static_cast<double>(hits5_) / static_cast<double>(std::max<std::int64_t>(1, sum_.images));
+  return e;
+}
+
+Evaluation evaluate(Module& model, data::Loader& loader, const std::function<bool(const Scorer&)>& each) {
+  const NoGrad no_grad;
+  const bool training = model.is_training();
+  model.eval();
+  Scorer scorer(static_cast<std::int64_t>(loader.dataset().classes().size()));
+  loader.start(0);
+  while (const std::optional<data::Batch> batch = loader.next()) {
+    const Tensor logits = model(batch->images);
+    check<ShapeError>(
+        logits.rank() == 2 && logits.size(1) == static_cast<std::int64_t>(loader.dataset().classes().size()),
+        "eval: the data has {} classes, the network gives {}", loader.dataset().classes().size(), describe(logits));
+    scorer.add(logits, batch->labels, batch->indices);
+    if (each && !each(scorer)) throw Interrupted("stopped");
+  }
+  model.train(training);
+  return scorer.result();
+}
+
+}  // namespace gradus::program

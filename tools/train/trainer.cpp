@@ -1,0 +1,314 @@
+#include "tools/train/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include "autograd/engine.hpp"
+#include "core/parallel.hpp"
+#include "nn/files/weights.hpp"
+#include "nn/losses.hpp"
+#include "nn/optim/clip.hpp"
+#include "tools/train/report.hpp"
+#include "zoo/registry.hpp"
+
+namespace gradus::program {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+DataRequest request_of(const TrainConfig& c) {
+  return {.name = c.data,
+          .folder = c.data_dir,
+          .classes = c.classes,
+          .augment = c.augment,
+          .preprocess = "",
+          .size = c.size,
+          .limit = c.limit,
+          .limit_val = c.limit_val,
+          .skip_bad = c.skip_bad};
+}
+
+/// Rows of logits whose largest entry is the label's.
+std::int64_t count_hits(const Tensor& logits, const Tensor& labels) {
+  const std::vector<float> x = logits.to_vector<float>();
+  const std::vector<std::int64_t> t = labels.to_vector<std::int64_t>();
+  const auto classes = static_cast<std::size_t>(logits.size(1));
+  std::int64_t hits = 0;
+  for (std::size_t i = 0; i < t.size(); ++i) {
+    const auto row = x.begin() + static_cast<std::ptrdiff_t>(i * classes);
+    hits += std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row == t[i];
+  }
+  return hits;
+}
+
+bool all_finite(const Tensor& x) {
+  for (const double v : x.to_vector<double>())
+    if (!std::isfinite(v)) return false;
+  return true;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config) : config_(config) {
+  const TrainConfig& c = config_;
+  check(c.epochs > 0, "--epochs: must be positive, got {}", c.epochs);
+  check(c.batch > 0, "--batch: must be positive, got {}", c.batch);
+  check(c.clip_norm >= 0, "--clip-norm: must not be negative, got {}", c.clip_norm);
+  check(c.label_smoothing >= 0 && c.label_smoothing <= 1, "--label-smoothing: must be in [0, 1], got {}",
+        c.label_smoothing);
+  if (c.threads > 0) set_num_threads(c.threads);
+  const bool small = c.data != "imagefolder";
+  model_name_ = zoo::find_model(c.model, small).name;  // an unknown name shows before the data are read
+
+  data_ = open_data(request_of(c));
+  manual_seed(c.seed);
+  const auto classes = static_cast<std::int64_t>(data_.train->classes().size());
+  model_ = zoo::build(c.model, {.classes = classes, .image_size = data_.size, .dropout = c.dropout}, data_.small);
+  model_->train();
+  optimizer_ = make_optimizer(c, *model_);
+  if (c.ema > 0) ema_ = std::make_unique<Ema>(*model_, c.ema);
+  parameters_ = model_->parameters();
+
+  train_loader_ = std::make_unique<data::Loader>(
+      data_.train, data_.train_pipeline,
+      data::LoaderOptions{.batch = c.batch,
+                          .shuffle = true,
+                          .drop_last = data_.train->size() >= c.batch,  // batch norm dislikes a small last batch
+                          .seed = c.seed,
+                          .workers = c.workers,
+                          .endless = true});
+  val_loader_ = std::make_unique<data::Loader>(data_.validation, data_.eval_pipeline,
+                                               data::LoaderOptions{.batch = c.batch, .workers = c.workers});
+  rate_ = make_schedule(c, train_loader_->batches());
+}
+
+TrainingState Trainer::state() {
+  return {.model = model_.get(),
+          .optimizer = optimizer_.get(),
+          .ema = ema_.get(),
+          .plateau = rate_.plateau.get(),
+          .generator = &default_generator(),
+          .epoch = epoch_,
+          .batch = batch_,
+          .step = step_};
+}
+
+std::int64_t Trainer::disk_bytes() {
+  std::int64_t model = 0, rest = 0;
+  for (const NamedState& s : model_->state()) model += s.tensor->bytes();
+  for (const NamedState& s : optimizer_->state()) rest += s.tensor->bytes();
+  if (ema_) rest += model;
+  // The checkpoint, the next one while it is being written, the best weights likewise, and what is small.
+  return 2 * (model + rest) + 2 * model + (8 << 20);
+}
+
+std::map<std::string, std::string> Trainer::weight_metadata() const {
+  return {{"model", model_name_},
+          {"classes", json(data_.train->classes()).dump()},
+          {"preprocess", data_.eval_pipeline.describe()},
+          {"input", fmt::format("3x{0}x{0}", data_.size)},
+          {"data", config_.data}};
+}
+
+void Trainer::save(const RunFolder& folder) {
+  TrainingState s = state();
+  s.metadata = weight_metadata();
+  s.notes["history"] = json(history_).dump();
+  s.notes["partial"] = json{
+      {"images", partial_.images},
+      {"hits", partial_.hits},
+      {"loss", partial_.loss},
+      {"seconds", partial_.seconds},
+      {"lr", partial_.lr}}.dump();
+  save_checkpoint(folder.checkpoint(), s);
+}
+
+void Trainer::resume(const RunFolder& folder) {
+  TrainingState s = state();
+  load_checkpoint(folder.checkpoint(), s);
+  epoch_ = s.epoch;
+  batch_ = s.batch;
+  step_ = s.step;
+  try {
+    history_ = json::parse(s.notes.at("history")).get<std::vector<EpochRecord>>();
+    const json p = json::parse(s.notes.at("partial"));
+    partial_ = {p.at("images"), p.at("hits"), p.at("loss"), p.at("seconds"), p.at("lr")};
+  } catch (const std::exception&) {  // a missing note, or JSON that is none
+    fail<FileError>("{}: its record of the run is damaged", folder.checkpoint());
+  }
+  for (std::size_t i = 0; i < history_.size(); ++i)
+    if (history_[i].val_top1 > history_[best_].val_top1) best_ = i;
+  folder.write_log(history_);
+}
+
+const EpochRecord* Trainer::best() const { return history_.empty() ? nullptr : &history_[best_]; }
+
+void Trainer::run(const RunFolder& folder, Progress& progress) {
+  folder_ = folder.path();
+  const InterruptGuard interrupt;
+  while (epoch_ < config_.epochs) {
+    const Clock::time_point begin = Clock::now();
+    const double before = partial_.seconds;
+    train_epoch(folder, progress, interrupt);
+    const Evaluation evaluation = validate(progress);
+    finish_epoch(folder, evaluation, before + seconds_since(begin));
+    const EpochRecord& r = history_.back();
+    progress.line(
+        fmt::format("epoch {:>{}}/{}  lr {:.4g}  train loss {:.4f}  acc {:.2f} %  |  val loss {:.4f}  top-1 {:.2f} %  "
+                    "top-5 {:.2f} %  "
+                    "{:.0f} images/s  {}",
+                    r.epoch, std::to_string(config_.epochs).size(), config_.epochs, r.lr, r.train_loss, r.train_top1,
+                    r.val_loss, r.val_top1, r.val_top5, r.images_per_second, duration(r.seconds)));
+    if (interrupt.asked() && !finished())
+      throw Interrupted(
+          fmt::format("stopped after epoch {}; everything is saved. To go on: gradus train --resume --out {}", epoch_,
+                      folder.path()));
+  }
+}
+
+void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const InterruptGuard& interrupt) {
+  const std::int64_t batches = train_loader_->batches();
+  progress.begin(fmt::format("epoch {}/{}", epoch_ + 1, config_.epochs), batches, batch_);
+  train_loader_->start(epoch_, batch_);
+  const double before = partial_.seconds;
+  const std::int64_t images_before = partial_.images;
+  const Clock::time_point begin = Clock::now();
+  while (const std::optional<data::Batch> batch = train_loader_->next()) {
+    const double loss = step(*batch);
+    const auto n = static_cast<double>(batch->labels.size(0));
+    partial_.loss += loss * n;
+    partial_.images += batch->labels.size(0);
+    partial_.lr = optimizer_->lr();
+    ++batch_;
+    ++step_;
+
+    partial_.seconds = before + seconds_since(begin);
+    const double pace = static_cast<double>(partial_.images - images_before) / (partial_.seconds - before);
+    const double left = progress.seconds_left(batch_);
+    const double epoch_time =
+        left / static_cast<double>(std::max<std::int64_t>(1, batches - batch_)) * static_cast<double>(batches);
+    const double run_left =
+        left + (batch_ < batches ? epoch_time : partial_.seconds) * static_cast<double>(config_.epochs - epoch_ - 1);
+    progress.update(batch_, fmt::format("loss {:.3f}  acc {:.1f} %  {:.0f} images/s  {} left",
+                                        partial_.loss / static_cast<double>(partial_.images),
+                                        100 * static_cast<double>(partial_.hits) / static_cast<double>(partial_.images),
+                                        pace, duration(run_left)));
+    if (interrupt.asked() && batch_ < batches) {
+      progress.end();
+      save(folder);
+      throw Interrupted(fmt::format(
+          "stopped in epoch {} after batch {} of {}; everything is saved. To go on: gradus train --resume --out {}",
+          epoch_ + 1, batch_, batches, folder.path()));
+    }
+  }
+  progress.end();
+}
+
+double Trainer::step(const data::Batch& batch) {
+  if (rate_.schedule) optimizer_->set_lr(rate_.schedule(step_));
+  const Generator generator = default_generator();
+  optimizer_->zero_grad();
+  const Heads heads = model_->forward_heads(batch.images);
+  const Tensor loss = heads_loss(heads, batch.targets.defined() ? batch.targets : batch.labels,
+                                 {.label_smoothing = config_.label_smoothing});
+  const double value = loss.item();
+  if (!std::isfinite(value)) explain(batch, generator, value);
+  backward(loss);
+  if (config_.clip_norm > 0) {
+    const double norm = optim::clip_grad_norm(parameters_, config_.clip_norm);
+    if (!std::isfinite(norm)) explain(batch, generator, value);
+  }
+  optimizer_->step();
+  if (ema_) ema_->update();
+  partial_.hits += count_hits(heads.logits, batch.labels);
+  return value;
+}
+
+void Trainer::explain(const data::Batch& batch, const Generator& generator, double loss) {
+  std::string where;
+  for (const NamedParameter& p : model_->named_parameters()) {
+    if (all_finite(*p.parameter)) continue;
+    where = fmt::format("{} was no number after the update before, at learning rate {:.4g}", p.name, optimizer_->lr());
+    break;
+  }
+  if (where.empty()) {
+    try {
+      const AnomalyMode anomaly;
+      default_generator() = generator;
+      optimizer_->zero_grad();
+      const Heads heads = model_->forward_heads(batch.images);
+      backward(heads_loss(heads, batch.targets.defined() ? batch.targets : batch.labels,
+                          {.label_smoothing = config_.label_smoothing}));
+      where = "run again, the step gave numbers";
+    } catch (const Error& error) {
+      where = error.what();
+    }
+  }
+  const bool saved = RunFolder(folder_).has_checkpoint();
+  fail<Error>("the {} became {} in epoch {}, batch {}. First seen: {}. {} A lower --lr or --clip-norm 1 may help",
+              std::isfinite(loss) ? "gradient" : "loss",
+              std::isfinite(loss) ? "infinite or NaN" : fmt::format("{}", loss), epoch_ + 1, batch_ + 1, where,
+              saved ? fmt::format("The last good checkpoint stays in {}.", RunFolder(folder_).checkpoint())
+                    : "No epoch was finished, so there is no checkpoint.");
+}
+
+Evaluation Trainer::validate(Progress& progress) {
+  progress.begin("validation", val_loader_->batches());
+  if (ema_) ema_->swap();
+  std::int64_t done = 0;
+  Evaluation evaluation = evaluate(*model_, *val_loader_, [&](const Scorer& scorer) {
+    progress.update(++done, fmt::format("loss {:.3f}  top-1 {:.1f} %", scorer.loss(), scorer.top1()));
+    return true;
+  });
+  if (ema_) ema_->swap();
+  progress.end();
+  return evaluation;
+}
+
+void Trainer::finish_epoch(const RunFolder& folder, const Evaluation& evaluation, double seconds) {
+  check<Error>(std::isfinite(evaluation.loss),
+               "the validation loss became {} in epoch {}: the network gives no numbers although its training loss was "
+               "{:.4g}. A lower --lr or --clip-norm 1 may help",
+               evaluation.loss, epoch_ + 1, partial_.loss / static_cast<double>(partial_.images));
+  if (rate_.plateau) optimizer_->set_lr(rate_.plateau->observe(evaluation.loss));
+  const auto images = static_cast<double>(partial_.images);
+  history_.push_back({.epoch = epoch_ + 1,
+                      .lr = partial_.lr,
+                      .train_loss = partial_.loss / images,
+                      .train_top1 = 100 * static_cast<double>(partial_.hits) / images,
+                      .val_loss = evaluation.loss,
+                      .val_top1 = evaluation.top1,
+                      .val_top5 = evaluation.top5,
+                      .images_per_second = images / partial_.seconds,
+                      .seconds = seconds});
+  ++epoch_;
+  batch_ = 0;
+  partial_ = {};
+  if (history_.size() == 1 || history_.back().val_top1 > history_[best_].val_top1) {
+    best_ = history_.size() - 1;
+    if (ema_) ema_->swap();
+    NamedTensors weights = state_dict(*model_);
+    weights.metadata = weight_metadata();
+    weights.metadata["val_top1"] = fmt::format("{:.4f}", evaluation.top1);
+    save_weights(folder.best(), weights);
+    if (ema_) ema_->swap();
+  }
+  // The checkpoint comes first: a run killed between the two rewrites its log from it.
+  save(folder);
+  folder.append_log(history_.back());
+  if (ema_) ema_->swap();
+  write_report(folder.file("report.html"),
+               {.title = model_name_ + " on " + config_.data,
+                .config = json(config_),
+                .history = history_,
+                .epochs = config_.epochs,
+                .evaluation = evaluation,
+                .classes = data_.validation->classes()},
+               *data_.validation, *model_);
+  if (ema_) ema_->swap();
+}
+
+}  // namespace gradus::program
