@@ -33,14 +33,14 @@ void decode_image(std::span<const std::uint8_t> bytes, const std::string& name, 
   check<FileError>(bytes.size() <= 0x7fffffff, "{}: {} bytes are too many for an image", name, bytes.size());
   const int length = static_cast<int>(bytes.size());
   int width = 0, height = 0, channels = 0;
-  check<FileError>(stbi_info_from_memory(bytes.data(), length, &width, &height, &channels), "{}: not an image ({})",
-                   name, stbi_failure_reason());
+  const bool known = stbi_info_from_memory(bytes.data(), length, &width, &height, &channels) != 0;
+  check<FileError>(known, "{}: not an image ({})", name, known ? "" : stbi_failure_reason());
   check<FileError>(
       width > 0 && height > 0 && width <= kMaxSide && height <= kMaxSide && std::int64_t{width} * height <= kMaxPixels,
       "{}: {} x {} pixels are too many (at most {} a side and {} in all)", name, width, height, kMaxSide, kMaxPixels);
   const std::unique_ptr<std::uint8_t, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, Image::kChannels), stbi_image_free);
-  check<FileError>(pixels != nullptr, "{}: cannot be decoded ({})", name, stbi_failure_reason());
+  check<FileError>(pixels != nullptr, "{}: cannot be decoded ({})", name, pixels ? "" : stbi_failure_reason());
   image.resize(height, width);
   std::memcpy(image.pixels.data(), pixels.get(), image.pixels.size());
 }
