@@ -1,8 +1,11 @@
 #pragma once
 // report.html: a training run to look at, in one file that needs no other.
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/dataset.hpp"

@@ -6,6 +6,7 @@
 //   best.safetensors        the weights that did best on the validation data
 //   report.html             the run to look at
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
