@@ -164,13 +164,38 @@ function layout(list) {
       spread(row);
     });
   }
-  let y = 0;
-  rows.forEach(row => {
-    const h = Math.max(10, ...row.map(v => v.h));
-    row.forEach(v => v.y = y + h / 2);
-    y += h + 38;
-  });
+  columns(rows);
   return edges;
+}
+
+// Networks are long and thin: the layers are set in columns side by side, like a text, so that they fill the window.
+// A column ends, if it can, where one edge alone goes on.
+function columns(rows) {
+  const gap = 38, gutter = 70, height = row => Math.max(10, ...row.map(v => v.h));
+  const left = row => Math.min(...row.map(v => v.x - v.w / 2)), right = row => Math.max(...row.map(v => v.x + v.w / 2));
+  rows = rows.filter(row => row.length);
+  const total = rows.reduce((sum, row) => sum + height(row) + gap, 0);
+  const width = Math.max(...rows.map(right)) - Math.min(...rows.map(left)) + gutter;
+  const shape = svg.clientWidth / Math.max(1, svg.clientHeight);
+  const count = Math.max(1, Math.floor(Math.sqrt(shape * total / width))), limit = total / count;
+  let x = 0, begin = 0;
+  while (begin < rows.length) {
+    let end = begin, used = 0, best = -1;
+    while (end < rows.length && (used < limit || end === begin)) {
+      used += height(rows[end]) + gap;
+      if (used > 0.7 * limit && rows[end].length === 1) best = end + 1;
+      ++end;
+    }
+    if (end < rows.length && best > 0) end = best;
+    const part = rows.slice(begin, end), shift = x - Math.min(...part.map(left));
+    let y = 0;
+    part.forEach(row => {
+      row.forEach(v => { v.x += shift; v.y = y + height(row) / 2; v.column = x; });
+      y += height(row) + gap;
+    });
+    x = Math.max(...part.map(right)) + gutter;
+    begin = end;
+  }
 }
 
 // ---- Drawing -------------------------------------------------------------------------------------------------------
@@ -186,8 +211,8 @@ const place = () => world.setAttribute("transform", `translate(${at.x},${at.y}) 
 function fit() {
   const w = svg.clientWidth, h = svg.clientHeight;
   const whole = Math.min(w / (box.w + 60), h / (box.h + 60));
-  at.k = Math.min(1.4, Math.max(whole, 0.55));  // stays readable: what does not fit is reached by moving
-  at.x = w / 2 - (box.x + box.w / 2) * at.k;
+  at.k = Math.min(1.4, Math.max(whole, 0.45));  // stays readable: what does not fit is reached by moving
+  at.x = box.w * at.k < w ? w / 2 - (box.x + box.w / 2) * at.k : 24 - box.x * at.k;
   at.y = whole >= at.k ? h / 2 - (box.y + box.h / 2) * at.k : 24 - box.y * at.k;
   place();
 }
@@ -197,9 +222,22 @@ function draw(keep) {
   edges.forEach(e => {
     const first = e.chain[0], last = e.chain[e.chain.length - 1];
     let x = first.x, y = first.y + first.h / 2, d = `M${x},${y}`;
-    const to = (nx, ny) => { const m = (y + ny) / 2; d += ` C${x},${m} ${nx},${m} ${nx},${ny}`; x = nx; y = ny; };
-    e.chain.slice(1, -1).forEach(p => to(p.x, p.y));
-    to(last.x, last.y - last.h / 2 - 1);
+    let column = first.column;
+    const to = (nx, ny, p) => {
+      if (p.column !== column) {  // down, up between the columns, and in from above
+        const between = p.column - 35, r = 8;
+        const side = between > x ? 1 : -1;
+        d += ` V${y + 10} Q${x},${y + 18} ${x + side * r},${y + 18} H${between - side * r} Q${between},${y + 18} ` +
+             `${between},${y + 10} V${ny - 14} Q${between},${ny - 22} ${between + r},${ny - 22} H${nx - r} ` +
+             `Q${nx},${ny - 22} ${nx},${ny - 14} V${ny}`;
+      } else {
+        const m = (y + ny) / 2;
+        d += ` C${x},${m} ${nx},${m} ${nx},${ny}`;
+      }
+      x = nx; y = ny; column = p.column;
+    };
+    e.chain.slice(1, -1).forEach(p => to(p.x, p.y, p));
+    to(last.x, last.y - last.h / 2 - 1, last);
     e.path = make("path", {class: "edge", d, "marker-end": "url(#arrow)"}, world);
   });
   list.forEach(c => {
@@ -263,10 +301,10 @@ addEventListener("pointermove", e => { if (!drag) return;
   at.x = e.clientX - drag.x; at.y = e.clientY - drag.y; place(); });
 addEventListener("pointerup", () => { drag = null; svg.classList.remove("drag"); });
 addEventListener("resize", fit);
-// Begin with as much unfolded as still gives a drawing of some forty cards.
+// Begin with as much unfolded as still gives a drawing of some forty cards; or as the address says: graph.html#all, #2.
 let start = 0;
 for (let d = 0; d <= deepest; ++d) { foldBelow(d); if (cards().length <= 45) start = d; }
-buttons[start].click();
+(buttons.find(b => "#" + b.textContent === location.hash) || buttons[start]).click();
 </script>
 </body>
 </html>
