@@ -278,16 +278,18 @@ void run_case(const std::string& op, const Json& c, DType dtype, Format format) 
   REQUIRE(result.y.defined());
   CHECK(oracle::error(result.y, oracle::tensor(c.at("output"), DType::f64)) <= allowed);
   if (c.contains("after"))
-    for (const auto& [key, json] : c.at("after").items()) {
+    for (const auto& item : c.at("after").items()) {
+      const std::string key = item.key();
       CAPTURE(key);
       REQUIRE(result.after.contains(key));
-      CHECK(oracle::error(result.after.at(key), oracle::tensor(json, DType::f64)) <= allowed);
+      CHECK(oracle::error(result.after.at(key), oracle::tensor(item.value(), DType::f64)) <= allowed);
     }
   if (grads.empty()) return;
   backward(result.y, oracle::tensor(c.at("grad_output"), dtype, format));
-  for (const auto& [key, json] : grads.items()) {
+  for (const auto& item : grads.items()) {
+    const std::string key = item.key();
     CAPTURE(key);
-    CHECK(oracle::error(grad_of(in[key]), oracle::tensor(json, DType::f64)) <= allowed);
+    CHECK(oracle::error(grad_of(in[key]), oracle::tensor(item.value(), DType::f64)) <= allowed);
   }
 }
 
