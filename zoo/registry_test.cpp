@@ -8,8 +8,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "autograd/engine.hpp"
+#include "core/random.hpp"
 #include "nn/layers/conv2d.hpp"
+#include "ops/cross_entropy/cross_entropy.hpp"
 #include "tests/harness/paths.hpp"
+#include "zoo/resnet/stochastic_depth.hpp"
 #include "zoo/summary.hpp"
 
 using namespace gradus;
@@ -113,7 +117,7 @@ Tensor image(std::int64_t side) { return empty({1, 3, side, side}, {.device = kM
 
 TEST_CASE("zoo: parameters, tensors and multiply-adds are the published ones") {
   for (const Figures& expected : kFigures) {
-    CAPTURE(expected.model);
+    CAPTURE(std::string(expected.model));
     const zoo::Summary summary = zoo::summarize(expected.model);
     CHECK(summary.parameters == expected.parameters);
     CHECK(summary.multiply_adds == expected.multiply_adds);
@@ -177,7 +181,7 @@ TEST_CASE("zoo: with auxiliary heads only in training") {
     double weight;
   } const cases[] = {{"googlenet_paper", 2, 0.3}, {"googlenet", 2, 0.3}, {"inception_v3", 1, 0.4}, {"resnet18", 0, 0}};
   for (const auto& c : cases) {
-    CAPTURE(c.model);
+    CAPTURE(std::string(c.model));
     const auto net = zoo::build(c.model);
     const Tensor x = empty({2, 3, zoo::find_model(c.model).input, zoo::find_model(c.model).input}, {.device = kMeta});
     const Heads training = net->forward_heads(x);
@@ -220,4 +224,42 @@ TEST_CASE("zoo: options change what they name") {
   CHECK(count("mlp", {.image_size = 8}) < count("mlp", {}));
   CHECK_THROWS_AS(zoo::build("densenet121", {.compression = 2}), ValueError);
   CHECK_THROWS_AS(zoo::build("vgg16", {.dropout = 1.5}), ValueError);
+}
+
+TEST_CASE("zoo: recomputed blocks give the same gradients and running statistics to the bit") {
+  struct Step {
+    std::vector<double> values;
+  };
+  const auto step = [](const char* model, bool recompute) {
+    manual_seed(7);
+    const auto net = zoo::build(model, {.recompute = recompute});
+    const Tensor x = gradus::rand({4, 3, 32, 32});
+    backward(cross_entropy((*net)(x), arange(0, 4)));
+    Step result;
+    for (NamedState& entry : net->state()) {
+      const Tensor t = entry.is_buffer ? *entry.tensor : grad_of(*entry.tensor);
+      for (const double v : t.to_vector<double>()) result.values.push_back(v);
+    }
+    return result;
+  };
+  // Dropout and stochastic depth among them: the second run must draw what the first one drew.
+  for (const char* model : {"cifar_resnet20", "cifar_se_resnet20", "cifar_densenet40_k12", "cifar_preresnet110"}) {
+    CAPTURE(std::string(model));
+    CHECK(step(model, false).values == step(model, true).values);
+  }
+}
+
+TEST_CASE("zoo: stochastic depth keeps a block as often as equation 4 says, and leaves dropped blocks alone") {
+  manual_seed(3);
+  const auto net = zoo::build("cifar_sdresnet110");
+  auto* owner = dynamic_cast<zoo::HasStochasticDepth*>(net.get());
+  REQUIRE(owner);
+  const zoo::StochasticDepth& depth = *owner->stochastic_depth();
+  CHECK(depth.survival(0) == doctest::Approx(1 - 0.5 / 54));
+  CHECK(depth.survival(53) == doctest::Approx(0.5));
+  int dropped = 0;
+  for (int i = 0; i < 1000; ++i) dropped += depth.drops(53);
+  CHECK(dropped > 440);
+  CHECK(dropped < 560);
+  CHECK_THROWS_AS(zoo::build("cifar_sdresnet110", {.survival = 1.5}), ValueError);
 }

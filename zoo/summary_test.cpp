@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/engine.hpp"
+#include "core/random.hpp"
 #include "nn/optim/sgd.hpp"
 #include "ops/cross_entropy/cross_entropy.hpp"
 
@@ -37,14 +38,15 @@ TEST_CASE("summary: another image size, and one too small") {
 
 TEST_CASE("summary: the predicted memory of a training step is what the allocator reports, to a tenth") {
   for (const char* model : {"cifar_resnet20", "cifar_densenet40_k12", "cifar_googlenet"}) {
-    CAPTURE(model);
+    CAPTURE(std::string(model));
     const std::int64_t batch = 8;
     const std::int64_t predicted = zoo::predict_memory(model, batch).peak;
 
     const std::int64_t before = memory_stats(kCpu).current;
     const auto net = zoo::build(model);
     optim::Sgd sgd(*net, {.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
-    const Tensor x = gradus::rand({batch, 3, 32, 32}), labels = zeros({batch}, {.dtype = DType::i64});
+    const Tensor x = gradus::rand({batch, 3, 32, 32});
+    const Tensor labels = zeros({batch}, {.dtype = DType::i64});
     for (int step = 0; step < 2; ++step) {
       reset_peak_memory(kCpu);
       net->zero_grad();
@@ -58,7 +60,7 @@ TEST_CASE("summary: the predicted memory of a training step is what the allocato
 
 TEST_CASE("summary: recomputing blocks lowers the peak") {
   for (const char* model : {"resnet50", "densenet121", "inception_v3", "dpn68", "se_resnet50", "googlenet_paper"}) {
-    CAPTURE(model);
+    CAPTURE(std::string(model));
     CHECK(zoo::predict_memory(model, 8, {.recompute = true}).peak < zoo::predict_memory(model, 8).peak);
   }
 }

@@ -20,6 +20,7 @@ struct DenseLayer : Module {
   DenseLayer(std::int64_t in, std::int64_t growth_rate, bool bottleneck, double dropout);
   Tensor forward(const Tensor& x) override;
   std::string type_name() const override { return "DenseLayer"; }
+  bool is_block() const override { return true; }
 
   BatchNorm2d norm1;
   Conv2d conv1;
@@ -37,7 +38,6 @@ struct DenseBlock : Module {
   Tensor forward(const Tensor& x) override;
   void members(MemberVisitor& visit) override;
   std::string type_name() const override { return "DenseBlock"; }
-  bool is_block() const override { return true; }
 
   std::vector<std::unique_ptr<DenseLayer>> layers;  // named denselayer1, denselayer2, …
 

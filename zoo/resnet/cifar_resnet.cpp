@@ -46,7 +46,7 @@ std::string CifarBlock::options() const {
 }
 
 CifarResNet::CifarResNet(const CifarResNetConfig& config, const ModelOptions& options)
-    : depth(config.survival < 1 ? std::make_unique<StochasticDepth>(3 * config.n, config.survival) : nullptr),
+    : depth(config.survival != 1 ? std::make_unique<StochasticDepth>(3 * config.n, config.survival) : nullptr),
       conv1(or_paper(options.image_channels, 3), 16, {.kernel = 3, .padding = 1, .bias = false}),
       bn1(16),
       linear(64, or_paper(options.classes, 10)) {

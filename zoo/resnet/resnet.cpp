@@ -67,7 +67,7 @@ ResNet::ResNet(const ResNetConfig& config, const ModelOptions& options)
       maxpool(3, {.stride = 2, .padding = 1}),  // 56
       fc(config.bottleneck ? 2048 : 512, or_paper(options.classes, 1000)) {
   const double survival = or_paper(options.survival, config.survival);
-  if (survival < 1) {
+  if (survival != 1) {
     int blocks = 0;
     for (const int n : config.blocks) blocks += n;
     depth = std::make_unique<StochasticDepth>(blocks, survival);
