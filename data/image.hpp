@@ -1,5 +1,5 @@
 #pragma once
-// Pictures in memory and in files (JPEG, PNG, BMP, GIF, PSD, TGA, PNM: whatever stb_image decodes).
+// Pictures in memory and in files (JPEG, PNG, BMP, PPM, PGM).
 
 #include <cstdint>
 #include <filesystem>
@@ -33,7 +33,8 @@ inline constexpr std::int64_t kMaxPixels = std::int64_t{1} << 26;
 /// Decodes an image file held in memory to `image`. Grey becomes RGB with equal channels, alpha is dropped, 16 bits are
 /// cut to 8, EXIF orientation is ignored (as PyTorch's loaders do). FileError "<name>: ..." if it is empty, not an
 /// image, broken, or too large. `name` is for the message alone.
-void decode_image(std::span<const std::uint8_t> bytes, const std::string& name, Image& image);
+void decode_image(std::span<const std::uint8_t> bytes, const std::string& name, Image& image,
+                  std::int64_t max_pixels = kMaxPixels);
 
 /// Reads and decodes a file. FileError names it.
 void read_image(const std::filesystem::path& file, Image& image);

@@ -15,8 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_picture(const fs::path& file) {
-  constexpr std::array<std::string_view, 10> kEndings = {".jpg", ".jpeg", ".png", ".bmp", ".gif",
-                                                         ".tga", ".psd",  ".ppm", ".pgm", ".pnm"};
+  constexpr std::array<std::string_view, 7> kEndings = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".pnm"};
   std::string ending = file.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
   return std::find(kEndings.begin(), kEndings.end(), ending) != kEndings.end();

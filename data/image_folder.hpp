@@ -19,8 +19,8 @@ struct ImageFolderOptions {
 };
 
 /// The pictures below `root`, sorted by path; read and decoded when they are asked for. Files that do not end in .jpg
-/// .jpeg .png .bmp .gif .tga .psd .ppm .pgm .pnm (in any case) are passed over, and so are files and folders whose
-/// names begin with a dot.
+/// .jpeg .png .bmp .ppm .pgm .pnm (in any case) are passed over, and so are files and folders whose names begin with a
+/// dot.
 class ImageFolder final : public Dataset {
  public:
   /// FileError if `root` is missing, holds no class folder, or one of them holds no picture (named), or is not in

@@ -44,6 +44,13 @@ TEST_CASE("image: empty, foreign, cut short and damaged files are named") {
   CHECK(contains(decode_error(bytes), "x.png: cannot be decoded"));
 }
 
+TEST_CASE("image: a JPEG whose Huffman table names too many codes is refused") {
+  std::vector<std::uint8_t> bytes{0xff, 0xd8, 0xff, 0xc4, 0, 40, 0};
+  bytes.insert(bytes.end(), 16, 17);  // 272 codes
+  bytes.resize(400);
+  CHECK(decode_error(bytes) == "x.png: cannot be decoded (a Huffman table has too many codes)");
+}
+
 TEST_CASE("image: a header that claims an absurd size is refused before memory is taken") {
   const auto claim = [](const std::string& size) {
     const std::string header = "P6 " + size + " 255 ";
