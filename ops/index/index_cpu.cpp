@@ -44,7 +44,9 @@ template <class Fn>
 void parallel(const IndexProblem& p, Fn fn) {
   const StridedLoop<3> loop = plan(p);
   dispatch_float("gather", p.dtype, [&]<class T>(T) {
-    loop.run(std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, p.count)),
+    // At least kRun lanes together: whole cache lines where the lanes adjoin.
+    constexpr std::int64_t kRun = 128;
+    loop.run(std::max<std::int64_t>(kRun, kGrain / std::max<std::int64_t>(1, p.count)),
              [&](const auto& at, std::int64_t n) { each<T>(p, loop, at, n, fn); });
   });
 }
