@@ -5,6 +5,7 @@
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
 #include "tools/program.hpp"
+#include "tools/train/recipes.hpp"
 #include "tools/train/trainer.hpp"
 
 namespace gradus::program {
@@ -15,26 +16,46 @@ using nlohmann::json;
 struct Options {
   TrainConfig config;
   std::string out = "runs/latest";
-  std::string device = "cpu";
+  std::string device = "cpu", recipe;
   bool amp = false, resume = false, overwrite = false, quiet = false, as_json = false;
 };
+
+std::string option_of(const std::string& key) {
+  std::string option = "--" + key;
+  std::replace(option.begin(), option.end(), '_', '-');
+  return option;
+}
+
+/// Whether the command line sets that member of the configuration.
+bool was_given(const CLI::App& command, const std::string& key) {
+  const CLI::Option* option = command.get_option_no_throw(option_of(key));
+  return option != nullptr && option->count() > 0;
+}
 
 /// The configuration of the run in `folder`. UsageError for an option that was given and says otherwise.
 TrainConfig resumed_config(const CLI::App& command, const RunFolder& folder, const TrainConfig& asked) {
   const json saved = folder.read_config(), given = asked;
   json merged = saved;
   for (const auto& [key, value] : given.items()) {
-    std::string option = "--" + key;
-    std::replace(option.begin(), option.end(), '_', '-');
-    const CLI::Option* o = command.get_option_no_throw(option);
-    if (o == nullptr || o->count() == 0) continue;
+    if (!was_given(command, key)) continue;
     if (key == "threads" || key == "workers" || key == "data_dir") {  // change nothing that is computed
       merged[key] = value;
       continue;
     }
     check<UsageError>(saved.at(key) == value, "train: the run in {} has {} {}, not {}; --resume continues it as it was",
-                      folder.path(), option, saved.at(key).dump(), value.dump());
+                      folder.path(), option_of(key), saved.at(key).dump(), value.dump());
   }
+  return merged.get<TrainConfig>();
+}
+
+/// A recipe's configuration, changed by the options that were given.
+TrainConfig with_recipe(const CLI::App& command, const std::string& name, const TrainConfig& asked) {
+  TrainConfig base;
+  reading_options([&]() -> const Recipe& { return find_recipe(name); }).apply(base);
+  const json given = asked;
+  json merged = base;
+  for (const auto& [key, value] : given.items())
+    if (was_given(command, key)) merged[key] = value;
   return merged.get<TrainConfig>();
 }
 
@@ -42,6 +63,7 @@ void train(const CLI::App& command, Options& o) {
   check_device(o.device);
   check<DeviceError>(!o.amp, "--amp: mixed precision needs a CUDA device, and this build has none");
   const RunFolder folder(o.out);
+  if (!o.recipe.empty() && !o.resume) o.config = with_recipe(command, o.recipe, o.config);
   if (o.resume) {
     o.config = resumed_config(command, folder, o.config);
     check<FileError>(folder.has_checkpoint(),
@@ -109,11 +131,18 @@ void add_train(CLI::App& app) {
   what(command.add_option("--size", c.size, "imagefolder: height and width of the input (0: 224)"));
   what(command.add_option("--limit", c.limit, "train on so many images (0: all)"));
   what(command.add_option("--limit-val", c.limit_val, "validate on so many images (0: all)"));
+  what(command.add_option("-w,--weights", c.weights, "start from this weight file"));
+  what(command.add_flag("--replace-head", c.replace_head, "with a new classifier, for other classes"));
+  what(command.add_option("--freeze", c.freeze, "keep weights as they are: none, backbone or until=LAYER"));
   what(command.add_option("--dropout", c.dropout, "probability, where the network has dropout (-1: its own)"));
 
+  std::string names;
+  for (const Recipe& r : recipes()) names += (names.empty() ? "" : ", ") + r.name;
+  how(command.add_option("--recipe", o->recipe, "a paper's settings, changed by the options given: " + names));
   how(command.add_option("-e,--epochs", c.epochs, "times through the data"));
   how(command.add_option("-b,--batch", c.batch, "images per step"));
-  how(command.add_option("--optimizer", c.optimizer, "sgd, adam, adamw or rmsprop"));
+  how(command.add_option("--optimizer", c.optimizer,
+                         "sgd, sgd-velocity (AlexNet, Caffe), adam, adamw, rmsprop or rmsprop-tf (Inception)"));
   how(command.add_option("--lr", c.lr, "learning rate; the highest one of a schedule"));
   how(command.add_option(
       "--schedule", c.schedule,

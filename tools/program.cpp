@@ -54,6 +54,9 @@ int run(int argc, const char* const* argv) {
   add_models(app);
   add_data(app);
   add_bench(app);
+  add_graph(app);
+  add_import(app);
+  add_export(app);
 
   try {
     app.parse(argc, argv);

@@ -50,5 +50,8 @@ void add_summary(CLI::App& app);
 void add_models(CLI::App& app);
 void add_data(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_graph(CLI::App& app);
+void add_import(CLI::App& app);
+void add_export(CLI::App& app);
 
 }  // namespace gradus::program

@@ -12,11 +12,12 @@
 namespace gradus::program {
 
 // The members, in the order of the file.
-#define GRADUS_CONFIG_FIELDS(X)                                                                                        \
-  X(model)                                                                                                             \
-  X(dropout)                                                                                                           \
-  X(data) X(data_dir) X(classes) X(skip_bad) X(augment) X(size) X(limit) X(limit_val) X(epochs) X(batch) X(optimizer)  \
-      X(lr) X(schedule) X(warmup) X(momentum) X(nesterov) X(weight_decay) X(decay_all) X(label_smoothing) X(clip_norm) \
+#define GRADUS_CONFIG_FIELDS(X)                                                                                     \
+  X(model)                                                                                                          \
+  X(dropout)                                                                                                        \
+  X(data)                                                                                                           \
+  X(data_dir) X(classes) X(skip_bad) X(augment) X(size) X(limit) X(limit_val) X(epochs) X(batch) X(optimizer) X(lr) \
+      X(schedule) X(warmup) X(momentum) X(nesterov) X(weight_decay) X(decay_all) X(label_smoothing) X(clip_norm)    \
           X(ema) X(seed) X(workers) X(threads)
 
 void to_json(nlohmann::json& j, const TrainConfig& v) {
@@ -34,21 +35,27 @@ void from_json(const nlohmann::json& j, TrainConfig& v) {
 std::unique_ptr<optim::Optimizer> make_optimizer(const TrainConfig& c, Module& model) {
   std::vector<optim::ParameterGroup> groups = c.decay_all ? optim::one_group(model) : optim::decay_weights_only(model);
   std::erase_if(groups, [](const optim::ParameterGroup& g) { return g.parameters.empty(); });
-  if (c.optimizer == "sgd")
+  if (c.optimizer == "sgd" || c.optimizer == "sgd-velocity")
     return std::make_unique<optim::Sgd>(std::move(groups), optim::SgdOptions{.lr = c.lr,
                                                                              .momentum = c.momentum,
                                                                              .weight_decay = c.weight_decay,
-                                                                             .nesterov = c.nesterov && c.momentum > 0});
-  if (c.optimizer == "rmsprop")
-    return std::make_unique<optim::RmsProp>(
-        std::move(groups),
-        optim::RmsPropOptions{.lr = c.lr, .alpha = 0.9, .momentum = c.momentum, .weight_decay = c.weight_decay});
+                                                                             .nesterov = c.nesterov && c.momentum > 0,
+                                                                             .velocity_form = c.optimizer != "sgd"});
+  if (c.optimizer == "rmsprop" || c.optimizer == "rmsprop-tf")
+    return std::make_unique<optim::RmsProp>(std::move(groups),
+                                            optim::RmsPropOptions{.lr = c.lr,
+                                                                  .alpha = 0.9,
+                                                                  .eps = c.optimizer == "rmsprop" ? 1e-8 : 1.0,
+                                                                  .momentum = c.momentum,
+                                                                  .weight_decay = c.weight_decay,
+                                                                  .tensorflow_form = c.optimizer != "rmsprop"});
   const optim::AdamOptions adam{.lr = c.lr, .weight_decay = c.weight_decay};
   if (c.optimizer == "adam") return std::make_unique<optim::Adam>(std::move(groups), adam);
   if (c.optimizer == "adamw") return std::make_unique<optim::AdamW>(std::move(groups), adam);
-  constexpr std::array<std::string_view, 4> known{"sgd", "adam", "adamw", "rmsprop"};
-  fail("--optimizer: there is no \"{}\"; the nearest is {} (known: sgd, adam, adamw, rmsprop)", c.optimizer,
-       data::nearest_name(c.optimizer, known));
+  constexpr std::array<std::string_view, 6> known{"sgd", "sgd-velocity", "adam", "adamw", "rmsprop", "rmsprop-tf"};
+  fail(
+      "--optimizer: there is no \"{}\"; the nearest is {} (known: sgd, sgd-velocity, adam, adamw, rmsprop, rmsprop-tf)",
+      c.optimizer, data::nearest_name(c.optimizer, known));
 }
 
 namespace {

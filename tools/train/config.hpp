@@ -17,6 +17,9 @@ namespace gradus::program {
 struct TrainConfig {
   std::string model = "resnet20";
   double dropout = -1;  // negative: the model's own
+  std::string weights;  // file to start from; empty: the model's own initial values
+  bool replace_head = false;
+  std::string freeze = "none";  // none, backbone, until=LAYER
 
   std::string data = "builtin";  // a name of data_set_names()
   std::string data_dir;
@@ -29,7 +32,7 @@ struct TrainConfig {
 
   std::int64_t epochs = 10;
   std::int64_t batch = 128;
-  std::string optimizer = "sgd";  // sgd, adam, adamw, rmsprop
+  std::string optimizer = "sgd";  // sgd, sgd-velocity, adam, adamw, rmsprop, rmsprop-tf
   double lr = 0.1;
   std::string schedule = "one-cycle";
   double warmup = 0;  // epochs of linear warm-up

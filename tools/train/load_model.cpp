@@ -5,21 +5,10 @@
 #include "nn/checkpoint.hpp"
 #include "nn/files/weights.hpp"
 #include "tools/program.hpp"
+#include "tools/train/transfer.hpp"
 #include "zoo/registry.hpp"
 
 namespace gradus::program {
-namespace {
-
-/// Outputs of the last layer: the first size of the last tensor that is a bias or a weight.
-std::int64_t count_classes(const NamedTensors& weights) {
-  std::int64_t classes = 0;
-  for (const NamedTensor& t : weights.tensors)
-    if (t.tensor.rank() >= 1 && (t.name.ends_with(".weight") || t.name.ends_with(".bias"))) classes = t.tensor.size(0);
-  return classes;
-}
-
-}  // namespace
-
 LoadedModel load_model(const std::string& name, const std::string& path, bool small) {
   const NamedTensors weights = weights_of(load_weights(path));
   const auto note = [&](const char* key) {

@@ -9,6 +9,7 @@
 #include "nn/losses.hpp"
 #include "nn/optim/clip.hpp"
 #include "tools/train/report.hpp"
+#include "tools/train/transfer.hpp"
 #include "zoo/registry.hpp"
 
 namespace gradus::program {
@@ -67,7 +68,9 @@ Trainer::Trainer(const TrainConfig& config) : config_(config) {
   manual_seed(c.seed);
   const auto classes = static_cast<std::int64_t>(data_.train->classes().size());
   model_ = zoo::build(c.model, {.classes = classes, .image_size = data_.size, .dropout = c.dropout}, data_.small);
-  model_->train();
+  if (!c.weights.empty()) start_from(*model_, weights_of(load_weights(c.weights)), c.weights, classes, c.replace_head);
+  frozen_ = freeze(*model_, c.freeze, classes);
+  training_mode();
   optimizer_ = make_optimizer(c, *model_);
   if (c.ema > 0) ema_ = std::make_unique<Ema>(*model_, c.ema);
   parameters_ = model_->parameters();
@@ -83,6 +86,11 @@ Trainer::Trainer(const TrainConfig& config) : config_(config) {
   val_loader_ = std::make_unique<data::Loader>(data_.validation, data_.eval_pipeline,
                                                data::LoaderOptions{.batch = c.batch, .workers = c.workers});
   rate_ = make_schedule(c, train_loader_->batches());
+}
+
+void Trainer::training_mode() {
+  model_->train();
+  for (Module* m : frozen_) m->eval();
 }
 
 TrainingState Trainer::state() {
@@ -263,6 +271,7 @@ Evaluation Trainer::validate(Progress& progress) {
     progress.update(++done, fmt::format("loss {:.3f}  top-1 {:.1f} %", scorer.loss(), scorer.top1()));
     return true;
   });
+  training_mode();
   if (ema_) ema_->swap();
   progress.end();
   return evaluation;

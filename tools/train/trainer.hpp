@@ -52,6 +52,8 @@ class Trainer {
     double loss = 0, seconds = 0, lr = 0;
   };
 
+  /// Training mode, but for what is frozen.
+  void training_mode();
   void train_epoch(const RunFolder& folder, Progress& progress, const InterruptGuard& interrupt);
   /// One step; returns the loss.
   double step(const data::Batch& batch);
@@ -67,6 +69,7 @@ class Trainer {
   DataSets data_;
   std::unique_ptr<Classifier> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  std::vector<Module*> frozen_;
   std::unique_ptr<Ema> ema_;
   std::unique_ptr<data::Loader> train_loader_, val_loader_;
   RateControl rate_;
