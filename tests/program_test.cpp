@@ -156,9 +156,9 @@ const std::string& whole_run() {
 
 TEST_CASE("program: every command explains itself with an example") {
   const std::vector<std::vector<std::string>> commands{
-      {"train"},         {"eval"},         {"predict"},         {"summary"},          {"models"},
-      {"data"},          {"data", "make"}, {"data", "inspect"}, {"data", "download"}, {"bench"},
-      {"bench", "step"}, {"bench", "op"},
+      {"train"}, {"eval"},         {"predict"},         {"summary"},          {"models"},
+      {"data"},  {"data", "make"}, {"data", "inspect"}, {"data", "download"}, {"bench"},
+      {"graph"}, {"import"},       {"export"},          {"bench", "step"},    {"bench", "op"},
   };
   for (std::vector<std::string> command : commands) {
     command.push_back("--help");
@@ -349,4 +349,57 @@ TEST_CASE("bench step: prints one object with speed and memory") {
   for (const char* key : {"images_per_second", "step_ms_median", "peak_mem_mib", "allocator_peak_mib"})
     CHECK(result.at(key).get<double>() > 0);
   CHECK(json::parse(read_all(folder / "trace.json")).at("traceEvents").size() > 100);
+}
+
+TEST_CASE("graph: writes the tape as page, Graphviz and text") {
+  const TemporaryFolder folder;
+  for (const char* name : {"g.html", "g.dot", "g.txt"}) {
+    const Result r = gradus_run({"graph", "resnet20", "-o", folder / name});
+    REQUIRE_MESSAGE(r.status == 0, r.err);
+    CHECK(contains(read_all(folder / name), "layer1.0.conv1"));
+  }
+  failure({"graph", "resnet20", "-o", folder / "g.png"}, 2);
+}
+
+TEST_CASE("import, export: weights go to PyTorch's form and back unchanged") {
+  const TemporaryFolder folder;
+  const std::string best = whole_run() + "/best.safetensors";
+  CHECK(gradus_run({"export", best, "--model", "cifar_resnet20", "-o", folder / "w.pth"}).status == 0);
+  CHECK(gradus_run({"import", folder / "w.pth", "--model", "cifar_resnet20", "-o", folder / "w.safetensors"}).status ==
+        0);
+  check_same_state(best, folder / "w.safetensors");
+  CHECK(
+      contains(failure({"import", best, "--model", "cifar_resnet32", "-o", folder / "x.safetensors"}, 1), "missing ("));
+  CHECK_FALSE(fs::exists(folder / "x.safetensors"));
+}
+
+TEST_CASE("train: a recipe sets what the command line does not") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const Result r =
+      gradus_run({"train", "--recipe", "densenet-cifar", "--epochs", "1", "--model", "resnet20", "--data", "cifar10",
+                  "--data-dir", small_data(), "--limit", "64", "--limit-val", "20", "--quiet", "--out", run});
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  const json config = json::parse(read_all(run + "/config.json"));
+  CHECK(config.at("epochs") == 1);
+  CHECK(config.at("batch") == 64);
+  CHECK(config.at("weight_decay") == 1e-4);
+  CHECK(contains(failure({"train", "--recipe", "densenet-cifer"}, 2), "densenet-cifar"));
+}
+
+TEST_CASE("train: starts from weights with a new head, and leaves a frozen backbone as it is") {
+  const TemporaryFolder folder;
+  const std::string best = whole_run() + "/best.safetensors", run = folder / "run";
+  const Result r = gradus_run(training(run, {"--weights", best, "--replace-head", "--freeze", "backbone", "--quiet"}));
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  const NamedTensors before = files::read_safetensors(best), after = files::read_safetensors(run + "/best.safetensors");
+  for (const NamedTensor& t : before.tensors) {
+    const bool same = t.tensor.to_vector<float>() == after.find(t.name)->to_vector<float>();
+    CHECK_MESSAGE(same != t.name.starts_with("linear."), t.name);
+  }
+  CHECK(contains(failure({"train", "--model", "resnet32", "--data", "cifar10", "--data-dir", small_data(), "--weights",
+                          best, "--out", folder / "other"},
+                         1),
+                 "missing ("));
+  failure({"train", "--freeze", "half", "--data", "cifar10", "--data-dir", small_data(), "--out", folder / "other"}, 2);
 }

@@ -20,6 +20,18 @@ void sgd(TrainConfig& c, std::int64_t epochs, std::int64_t batch, double lr, dou
   c.warmup = 0;
 }
 
+/// With the learning rate inside the velocity, as cuda-convnet and Caffe have it.
+void caffe(TrainConfig& c, std::int64_t epochs, std::int64_t batch, double lr, double decay, const char* schedule) {
+  sgd(c, epochs, batch, lr, decay, schedule);
+  c.optimizer = "sgd-velocity";
+}
+
+/// With Nesterov's momentum, as the Torch releases have it.
+void torch(TrainConfig& c, std::int64_t epochs, std::int64_t batch, double lr, double decay, const char* schedule) {
+  sgd(c, epochs, batch, lr, decay, schedule);
+  c.nesterov = true;
+}
+
 }  // namespace
 
 const std::vector<Recipe>& recipes() {
@@ -28,42 +40,44 @@ const std::vector<Recipe>& recipes() {
        [](TrainConfig& c) { c = TrainConfig{}; }},
       {"alexnet", "Krizhevsky et al. 2012, section 5",
        [](TrainConfig& c) {
-         sgd(c, 90, 128, 0.01, 5e-4, "plateau:3,0.1");
-         c.optimizer = "sgd-velocity";
+         caffe(c, 90, 128, 0.01, 5e-4, "plateau:3,0.1");
+         c.augment = "resize(256) | random_crop(224) | flip | pca_color";
        }},
       {"vgg", "Simonyan and Zisserman 2014, section 3.1",
-       [](TrainConfig& c) { sgd(c, 74, 256, 0.01, 5e-4, "plateau:3,0.1"); }},
-      {"googlenet", "Szegedy et al. 2014, section 6",
-       [](TrainConfig& c) { sgd(c, 90, 128, 0.01, 2e-4, "step:8,0.96"); }},
+       [](TrainConfig& c) {
+         caffe(c, 74, 256, 0.01, 5e-4, "plateau:3,0.1");
+         c.augment = "random_resize(256 512) | random_crop(224) | flip | pca_color";
+       }},
+      {"googlenet", "Szegedy et al. 2014, section 6; rate and decay of the Caffe release",
+       [](TrainConfig& c) { caffe(c, 90, 32, 0.01, 2e-4, "step:8,0.96"); }},
       {"inception", "Szegedy et al. 2015, section 8",
        [](TrainConfig& c) {
-         sgd(c, 100, 32, 0.045, 4e-5, "step:2,0.94");
+         sgd(c, 100, 32, 0.045, 0, "step:2,0.94");
          c.optimizer = "rmsprop-tf";
          c.label_smoothing = 0.1;
          c.clip_norm = 2;
          c.ema = 0.9999;
        }},
-      {"resnet", "He et al. 2015, section 3.4", [](TrainConfig& c) { sgd(c, 90, 256, 0.1, 1e-4, "multistep:30,60"); }},
+      {"resnet", "He et al. 2015, section 3.4",
+       [](TrainConfig& c) {
+         caffe(c, 120, 256, 0.1, 1e-4, "multistep:30,60,90");
+         c.augment = "random_resize(256 480) | random_crop(224) | flip | pca_color";
+       }},
       {"resnet-cifar", "He et al. 2015, section 4.2: 64,000 steps, the rate cut after 32,000 and 48,000",
-       [](TrainConfig& c) { sgd(c, 164, 128, 0.1, 1e-4, "multistep:82,123"); }},
-      {"stochastic-depth-cifar", "Huang et al. 2016, section 4",
-       [](TrainConfig& c) {
-         sgd(c, 500, 128, 0.1, 1e-4, "multistep:250,375");
-         c.nesterov = true;
-       }},
+       [](TrainConfig& c) { caffe(c, 164, 128, 0.1, 1e-4, "multistep:81,122"); }},
+      {"stochastic-depth-cifar", "Huang et al. 2016 (Deep Networks with Stochastic Depth), section 4",
+       [](TrainConfig& c) { torch(c, 500, 128, 0.1, 1e-4, "multistep:250,375"); }},
+      {"resnext", "Xie et al. 2016, section 4.1",
+       [](TrainConfig& c) { sgd(c, 100, 256, 0.1, 1e-4, "multistep:30,60,90"); }},
       {"resnext-cifar", "Xie et al. 2016, section 5.4",
-       [](TrainConfig& c) { sgd(c, 300, 256, 0.1, 5e-4, "multistep:150,225"); }},
-      {"densenet", "Huang et al. 2016, section 4.2",
-       [](TrainConfig& c) {
-         sgd(c, 90, 256, 0.1, 1e-4, "multistep:30,60");
-         c.nesterov = true;
-       }},
-      {"densenet-cifar", "Huang et al. 2016, section 4.2",
-       [](TrainConfig& c) {
-         sgd(c, 300, 64, 0.1, 1e-4, "multistep:150,225");
-         c.nesterov = true;
-       }},
-      {"senet", "Hu et al. 2017, section 5", [](TrainConfig& c) { sgd(c, 100, 1024, 0.6, 1e-4, "step:30,0.1"); }},
+       [](TrainConfig& c) { sgd(c, 300, 128, 0.1, 5e-4, "multistep:150,225"); }},
+      {"densenet", "Huang et al. 2016 (Densely Connected Convolutional Networks), section 4.2",
+       [](TrainConfig& c) { torch(c, 90, 256, 0.1, 1e-4, "multistep:30,60"); }},
+      {"densenet-cifar", "Huang et al. 2016 (Densely Connected Convolutional Networks), section 4.2",
+       [](TrainConfig& c) { torch(c, 300, 64, 0.1, 1e-4, "multistep:150,225"); }},
+      {"senet", "Hu et al. 2017, section 5", [](TrainConfig& c) { caffe(c, 100, 1024, 0.6, 1e-4, "step:30,0.1"); }},
+      {"small-images", "ours: AlexNet, ZFNet, VGG and GoogLeNet for 32 x 32 images; lr 0.01 without batch norm",
+       [](TrainConfig& c) { sgd(c, 164, 128, 0.1, 5e-4, "multistep:81,122"); }},
   };
   return all;
 }
