@@ -14,6 +14,7 @@ step(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G Ninja -DCMAKE_BUILD_TYPE=
      -DCMAKE_PREFIX_PATH=${WORK}/prefix "-DCMAKE_CXX_FLAGS=${FLAGS}")
 step(${CMAKE_COMMAND} --build ${WORK}/build)
 step(${WORK}/build/consumer)
+step(${WORK}/build/train 30)
 # Nothing of the source tree may be needed once it is installed.
 file(GLOB_RECURSE exported ${WORK}/prefix/lib*/cmake/gradus/*.cmake)
 foreach(file IN LISTS exported)
