@@ -5,6 +5,7 @@
 #include "autograd/engine.hpp"
 #include "core/random.hpp"
 #include "nn/init.hpp"
+#include "nn/layers/activation.hpp"
 #include "nn/sequential.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
@@ -158,6 +159,13 @@ TEST_CASE("init: variances follow the fans") {
   init::truncated_normal(w, 0, 1, -0.5, 0.5);
   for (double v : w.to_vector<double>()) CHECK(std::abs(v) <= 0.5);
   CHECK_THROWS_WITH_AS(init::kaiming_normal(zeros({3})), "init: fan needs at least 2 dimensions, got f32 [3]  cpu", ShapeError);
+}
+
+TEST_CASE("Upsample: nearest repeats every pixel") {
+  Upsample twice(2);
+  const Tensor y = twice(from_data({1, 2}, {1, 1, 1, 2}));
+  CHECK(y.shape() == Shape{1, 1, 2, 4});
+  CHECK(y.to_vector<double>() == std::vector<double>{1, 1, 2, 2, 1, 1, 2, 2});
 }
 
 }  // namespace gradus

@@ -3,6 +3,7 @@
 #include "ops/dropout/dropout.hpp"
 #include "ops/local_response_norm/local_response_norm.hpp"
 #include "ops/pointwise/unary.hpp"
+#include "ops/upsample/upsample.hpp"
 #include "ops/view/view.hpp"
 
 namespace gradus {
@@ -24,6 +25,11 @@ Tensor LocalResponseNorm::forward(const Tensor& x) {
 }
 std::string LocalResponseNorm::options() const {
   return fmt::format("size {}, alpha {}, beta {}, k {}", config.size, config.alpha, config.beta, config.k);
+}
+
+Tensor Upsample::forward(const Tensor& x) {
+  return interpolate(x, {.scale_factor = static_cast<double>(scale),
+                         .mode = bilinear ? Interpolation::bilinear : Interpolation::nearest});
 }
 
 }  // namespace gradus
