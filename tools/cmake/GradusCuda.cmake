@@ -1,0 +1,36 @@
+# Compiling .cu files, two ways: by nvcc for GPUs (GRADUS_CUDA=ON), or by the host compiler for the emulator of cuda/simt
+# (GRADUS_CUDA=emulate).
+
+# What emulated kernels are compiled with. They run on the machine that compiles them, so they may use what it has; fused
+# multiply-add matters, because nvcc contracts a * b + c too. Thread-local variables are __shared__ arrays and threadIdx:
+# found without a call.
+set(GRADUS_SIMT_FLAGS "-march=native" CACHE STRING "What emulated CUDA kernels are compiled with, besides -O2")
+# fmt 9 turns its constexpr off for nvcc, and then does not compile as C++20.
+set(GRADUS_NVCC_DEFINITIONS FMT_USE_CONSTEXPR=1)
+set(GRADUS_SIMT_COMMON -x c++ -ftls-model=initial-exec -Wno-unknown-pragmas -Wno-psabi)
+
+# The instrumented form, for checked mode: thread-sanitizer instrumentation whose hooks are cuda/simt/checker_hooks.cpp.
+# -O1 without the passes that take vector loads apart or merge scalar ones, so that an access is what the source says.
+set(GRADUS_SIMT_CHECKED_FLAGS -O1 -g1 -fsanitize=thread -fno-tree-sra -fno-ipa-sra -fno-tree-fre -fno-tree-vectorize
+                              CACHE STRING "What instrumented CUDA kernels are compiled with")
+
+# gradus_cuda_sources(target FILES...)
+# Adds .cu files to a target that is a GPU or an emulated one, as GRADUS_CUDA says.
+function(gradus_cuda_sources target)
+  target_sources(${target} PRIVATE ${ARGN})
+  if(GRADUS_CUDA STREQUAL "emulate")
+    gradus_simt_sources(${target} ${ARGN})
+  endif()
+endfunction()
+
+# gradus_simt_sources(target FILES...) marks .cu files as C++ for the emulator. [CHECKED] compiles them instrumented.
+function(gradus_simt_sources target)
+  cmake_parse_arguments(arg "CHECKED" "" "" ${ARGN})
+  separate_arguments(flags UNIX_COMMAND "${GRADUS_SIMT_FLAGS}")
+  list(APPEND flags ${GRADUS_SIMT_COMMON})
+  if(arg_CHECKED)
+    list(APPEND flags ${GRADUS_SIMT_CHECKED_FLAGS})
+  endif()
+  set_source_files_properties(${arg_UNPARSED_ARGUMENTS} TARGET_DIRECTORY ${target} PROPERTIES LANGUAGE CXX
+                              COMPILE_OPTIONS "${flags}")
+endfunction()
