@@ -163,14 +163,14 @@ constexpr int kSize = Shapes::kSize;
 
 /// What is flat and far away: a texture under a gradient, and up to six discs, bars and triangles.
 void draw_background(Random& random, Vec colour, Canvas& canvas) {
-  const Texture texture(random, colour, random.uniform(0.1f, 0.4f), random.uniform(2, 5));
+  const Texture texture(random, colour, random.uniform(0.05f, 0.3f), random.uniform(2, 5));
   const Angle slope = any_angle(random);
   const float gradient = random.uniform(0, 0.4f);
   for (int i = 0; i < kSize * kSize; ++i) {
     const float x = (i % kSize + 0.5f) / kSize * 2 - 1, y = (i / kSize + 0.5f) / kSize * 2 - 1;
     canvas[i] = texture.at({x, y, 0.25f}) * (1 + gradient * (x * slope.cos + y * slope.sin));
   }
-  const int clutter = static_cast<int>(random.below(7));
+  const int clutter = static_cast<int>(random.below(5));
   for (int c = 0; c < clutter; ++c) {
     const float cx = random.uniform(-1.1f, 1.1f), cy = random.uniform(-1.1f, 1.1f);
     const Angle turn = any_angle(random);
@@ -191,14 +191,14 @@ void draw_background(Random& random, Vec colour, Canvas& canvas) {
 /// Where the solid stands and how it is turned: object = rotation * (screen - centre) / radius.
 struct Pose {
   Pose(Random& random, const Solid& solid)
-      : radius(random.uniform(0.6f, 0.9f)),
+      : radius(random.uniform(0.7f, 0.95f)),
         x(random.uniform(-1, 1) * (1 - radius)),
         y(random.uniform(-1, 1) * (1 - radius)) {
     const Angle spin = any_angle(random);  // about the solid's own axis
     Angle tilt = any_angle(random);        // of the axis towards the viewer
     while (tilt.sin < solid.lowest || tilt.sin > solid.highest) tilt = any_angle(random);
-    Angle roll = any_angle(random);  // in the picture's plane, up to 60 degrees
-    while (roll.cos < 0.5f) roll = any_angle(random);
+    Angle roll = any_angle(random);  // in the picture's plane, up to 40 degrees
+    while (roll.cos < 0.766f) roll = any_angle(random);
     // Columns: what the screen's right, up and towards-the-viewer are in the solid's own frame.
     const auto to_object = [&](Vec v) {
       v = {v.x * roll.cos + v.y * roll.sin, v.y * roll.cos - v.x * roll.sin, v.z};
@@ -264,7 +264,7 @@ Vec normal_at(Vec p) {
 /// The solid, seen without perspective, four rays to a pixel.
 template <float (*kDistance)(Vec)>
 void draw_solid(Random& random, const Pose& pose, Vec colour, Canvas& canvas) {
-  const Texture texture(random, colour, random.uniform(0, 0.4f), random.uniform(1.5f, 3));
+  const Texture texture(random, colour, random.uniform(0, 0.3f), random.uniform(1.5f, 3));
   const Light light(random, pose);
   for (int i = 0; i < kSize * kSize; ++i) {
     const float px = (i % kSize + 0.5f) / kSize * 2 - 1 - pose.x, py = 1 - (i / kSize + 0.5f) / kSize * 2 - pose.y;
@@ -306,7 +306,7 @@ void draw_occluder(Random& random, const Pose& pose, Canvas& canvas) {
   const float offset = random.uniform(-0.9f, 0.9f) * pose.radius,
               half = random.uniform(0.04f, 0.14f) * pose.radius * 1.5f;
   const Vec paint = any_colour(random);
-  if (random.chance(0.6f)) return;
+  if (random.chance(0.7f)) return;
   for (int i = 0; i < kSize * kSize; ++i) {
     const float x = (i % kSize + 0.5f) / kSize * 2 - 1 - pose.x, y = 1 - (i / kSize + 0.5f) / kSize * 2 - pose.y;
     if (std::abs(x * turn.cos + y * turn.sin - offset) < half) canvas[i] = paint;

@@ -100,16 +100,16 @@ void bench(const Options& o) {
 
 }  // namespace
 
-void add_bench_op(CLI::App& parent) {
-  CLI::App& command = add_command(parent, "op", "Time operators against the machine's measured peaks",
-                                  "gradus bench op conv2d --kernels direct,reference");
+void add_bench_op(Command parent) {
+  const Command command = parent.add_command("op", "Time operators against the machine's measured peaks",
+                                             "gradus bench op conv2d --kernels direct,reference");
   auto o = std::make_shared<Options>();
   command.add_option("name", o->only, "part of an operator's name (default: all)");
   command
       .add_option("--kernels", o->candidates, "compare these kernels, comma between (default: the one that is chosen)")
-      ->delimiter(',');
-  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)")->capture_default_str();
-  command.add_option("--seconds", o->seconds, "time for each case")->capture_default_str();
+      .comma_separated();
+  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)").show_default();
+  command.add_option("--seconds", o->seconds, "time for each case").show_default();
   command.add_flag("--json", o->as_json, "print one JSON object");
   command.callback([o] { bench(*o); });
 }

@@ -178,19 +178,19 @@ void bench(const Options& o) {
 
 }  // namespace
 
-void add_bench_step(CLI::App& parent) {
-  CLI::App& command =
-      add_command(parent, "step", "Time a training step",
-                  "gradus bench step --model resnet20 --batch 128 --input 3x32x32 --classes 10 --threads 2 --json");
+void add_bench_step(Command parent) {
+  const Command command = parent.add_command(
+      "step", "Time a training step",
+      "gradus bench step --model resnet20 --batch 128 --input 3x32x32 --classes 10 --threads 2 --json");
   auto o = std::make_shared<Options>();
-  command.add_option("-m,--model", o->model, "a name from `gradus models`")->required();
-  command.add_option("-b,--batch", o->batch, "images per step")->capture_default_str();
-  command.add_option("--input", o->input, "channels x height x width")->capture_default_str();
-  command.add_option("--classes", o->classes, "")->capture_default_str();
-  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)")->capture_default_str();
-  command.add_option("--steps", o->steps, "steps timed")->capture_default_str();
-  command.add_option("--warmup", o->warmup, "steps before them")->capture_default_str();
-  command.add_option("--device", o->device, "cpu or cuda")->capture_default_str();
+  command.add_option("-m,--model", o->model, "a name from `gradus models`").required();
+  command.add_option("-b,--batch", o->batch, "images per step").show_default();
+  command.add_option("--input", o->input, "channels x height x width").show_default();
+  command.add_option("--classes", o->classes, "").show_default();
+  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)").show_default();
+  command.add_option("--steps", o->steps, "steps timed").show_default();
+  command.add_option("--warmup", o->warmup, "steps before them").show_default();
+  command.add_option("--device", o->device, "cpu or cuda").show_default();
   command.add_flag("--recompute", o->recompute, "keep block inputs only and run blocks again in backward");
   command.add_flag("--profile", o->profile, "show where the time goes, by kernel and by layer");
   command.add_option("--trace", o->trace, "write the kernels' times to this file, for Perfetto");

@@ -156,36 +156,37 @@ void inspect(InspectOptions o) {
 
 }  // namespace
 
-void add_data(CLI::App& app) {
-  CLI::App& data = add_command(app, "data", "Fetch, make and look at data sets",
-                               "gradus data inspect --data cifar10 --data-dir cifar-10-batches-bin --out samples.png");
-  data.require_subcommand(1);
+void add_data(Command app) {
+  const Command data =
+      app.add_command("data", "Fetch, make and look at data sets",
+                      "gradus data inspect --data cifar10 --data-dir cifar-10-batches-bin --out samples.png");
+  data.require_command();
   {
-    CLI::App& command = add_command(data, "download", "Fetch CIFAR-10 or CIFAR-100, checked, and unpack it",
-                                    "gradus data download cifar10 --data-dir datasets");
+    const Command command = data.add_command("download", "Fetch CIFAR-10 or CIFAR-100, checked, and unpack it",
+                                             "gradus data download cifar10 --data-dir datasets");
     auto name = std::make_shared<std::string>(), folder = std::make_shared<std::string>(".");
-    command.add_option("name", *name, "cifar10 or cifar100")->required();
-    command.add_option("--data-dir", *folder, "where to put it")->capture_default_str();
+    command.add_option("name", *name, "cifar10 or cifar100").required();
+    command.add_option("--data-dir", *folder, "where to put it").show_default();
     command.callback([name, folder] { download(*name, *folder); });
   }
   {
-    CLI::App& command = add_command(data, "make", "Write the built-in data set as files in CIFAR-10's form",
-                                    "gradus data make --out shapes --train 50000");
+    const Command command = data.add_command("make", "Write the built-in data set as files in CIFAR-10's form",
+                                             "gradus data make --out shapes --train 50000");
     auto o = std::make_shared<MakeOptions>();
-    command.add_option("-o,--out", o->out, "folder for the files")->required();
-    command.add_option("--train", o->train, "training images, a multiple of 5")->capture_default_str();
-    command.add_option("--test", o->test, "test images")->capture_default_str();
-    command.add_option("--seed", o->seed, "another seed is another data set")->capture_default_str();
+    command.add_option("-o,--out", o->out, "folder for the files").required();
+    command.add_option("--train", o->train, "training images, a multiple of 5").show_default();
+    command.add_option("--test", o->test, "test images").show_default();
+    command.add_option("--seed", o->seed, "another seed is another data set").show_default();
     command.callback([o] { make(*o); });
   }
   {
-    CLI::App& command = add_command(data, "inspect", "Count classes, measure colours, show samples",
-                                    "gradus data inspect --data builtin --out samples.png");
+    const Command command = data.add_command("inspect", "Count classes, measure colours, show samples",
+                                             "gradus data inspect --data builtin --out samples.png");
     auto o = std::make_shared<InspectOptions>();
-    command.add_option("--data", o->request.name, "builtin, cifar10, cifar100 or imagefolder")->capture_default_str();
+    command.add_option("--data", o->request.name, "builtin, cifar10, cifar100 or imagefolder").show_default();
     command.add_option("--data-dir", o->request.folder, "folder with the data");
     command.add_option("--classes", o->request.classes, "imagefolder: file that lists the classes");
-    command.add_option("--augment", o->request.augment, "none, standard, or transforms")->capture_default_str();
+    command.add_option("--augment", o->request.augment, "none, standard, or transforms").show_default();
     command.add_option("--size", o->request.size, "imagefolder: height and width of the input (0: 224)");
     command.add_flag("--skip-bad", o->request.skip_bad, "leave out images that cannot be decoded");
     command.add_option("-o,--out", o->out, "write a sheet of samples to this PNG");

@@ -60,11 +60,12 @@ void evaluate_weights(const Options& o) {
 
 }  // namespace
 
-void add_eval(CLI::App& app) {
-  CLI::App& command = add_command(app, "eval", "Measure a network's accuracy",
-                                  "gradus eval --weights runs/r20/best.safetensors --data-dir cifar-10-batches-bin");
+void add_eval(Command app) {
+  const Command command =
+      app.add_command("eval", "Measure a network's accuracy",
+                      "gradus eval --weights runs/r20/best.safetensors --data-dir cifar-10-batches-bin");
   auto o = std::make_shared<Options>();
-  command.add_option("-w,--weights", o->weights, "weight file: safetensors, .pth, .pt, .th")->required();
+  command.add_option("-w,--weights", o->weights, "weight file: safetensors, .pth, .pt, .th").required();
   command.add_option("-m,--model", o->model, "a name from `gradus models` (default: what the weights say)");
   command.add_option("--data", o->data, "builtin, cifar10, cifar100 or imagefolder (default: what the weights say)");
   command.add_option("--data-dir", o->data_dir, "folder with the data");
@@ -72,10 +73,10 @@ void add_eval(CLI::App& app) {
   command.add_option("--preprocess", o->preprocess,
                      "transforms, e.g. \"resize(256) | center_crop(224) | normalize(imagenet)\"");
   command.add_option("--limit", o->limit, "evaluate so many images (0: all)");
-  command.add_option("-b,--batch", o->batch, "images at a time")->capture_default_str();
-  command.add_option("--workers", o->workers, "threads that prepare batches")->capture_default_str();
-  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)")->capture_default_str();
-  command.add_option("--device", o->device, "cpu or cuda")->capture_default_str();
+  command.add_option("-b,--batch", o->batch, "images at a time").show_default();
+  command.add_option("--workers", o->workers, "threads that prepare batches").show_default();
+  command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)").show_default();
+  command.add_option("--device", o->device, "cpu or cuda").show_default();
   command.add_flag("--skip-bad", o->skip_bad, "leave out images that cannot be decoded");
   command.add_flag("-q,--quiet", o->quiet, "show no progress");
   command.add_flag("--json", o->as_json, "print one JSON object");

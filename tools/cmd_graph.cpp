@@ -46,15 +46,15 @@ void graph(const Options& o) {
 
 }  // namespace
 
-void add_graph(CLI::App& app) {
-  CLI::App& command =
-      add_command(app, "graph", "Draw the tape of one training step", "gradus graph resnet20 -o graph.html");
+void add_graph(Command app) {
+  const Command command =
+      app.add_command("graph", "Draw the tape of one training step", "gradus graph resnet20 -o graph.html");
   auto o = std::make_shared<Options>();
-  command.add_option("model", o->model, "a name from `gradus models`")->required();
-  command.add_option("-o,--out", o->out, "a page (.html), Graphviz (.dot) or text (.txt)")->capture_default_str();
+  command.add_option("model", o->model, "a name from `gradus models`").required();
+  command.add_option("-o,--out", o->out, "a page (.html), Graphviz (.dot) or text (.txt)").show_default();
   command.add_option("--input", o->input, "channels x height x width (default: the network's own)");
-  command.add_option("-b,--batch", o->batch, "images in the step")->capture_default_str();
-  command.add_option("--classes", o->classes, "number of classes (0: the network's own)")->capture_default_str();
+  command.add_option("-b,--batch", o->batch, "images in the step").show_default();
+  command.add_option("--classes", o->classes, "number of classes (0: the network's own)").show_default();
   command.callback([o] { graph(*o); });
 }
 

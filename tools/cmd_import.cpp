@@ -37,11 +37,11 @@ void convert(const Options& o) {
   fmt::print("{}: {} tensors, {} values\n", o.to, weights.tensors.size(), grouped(values));
 }
 
-void add_convert(CLI::App& app, const char* name, const char* text, const char* example, const char* target) {
-  CLI::App& command = add_command(app, name, text, example);
+void add_convert(Command app, const char* name, const char* text, const char* example, const char* target) {
+  const Command command = app.add_command(name, text, example);
   auto o = std::make_shared<Options>();
-  command.add_option("weights", o->from, "safetensors, .pth, .pt, .th, or a run's checkpoint")->required();
-  command.add_option("-o,--out", o->to, target)->required();
+  command.add_option("weights", o->from, "safetensors, .pth, .pt, .th, or a run's checkpoint").required();
+  command.add_option("-o,--out", o->to, target).required();
   command.add_option("-m,--model", o->model, "check that they fit this network, and note its name");
   command.add_flag("--drop-background", o->drop_background, "drop class 0 of 1,001 (TensorFlow's Inceptions)");
   command.add_flag("--half", o->half, "write 16-bit floats");
@@ -50,12 +50,12 @@ void add_convert(CLI::App& app, const char* name, const char* text, const char* 
 
 }  // namespace
 
-void add_import(CLI::App& app) {
+void add_import(Command app) {
   add_convert(app, "import", "Turn PyTorch weights into safetensors",
               "gradus import resnet18.pth --model resnet18 -o resnet18.safetensors", "the file to write, .safetensors");
 }
 
-void add_export(CLI::App& app) {
+void add_export(Command app) {
   add_convert(app, "export", "Turn weights into a file that PyTorch loads",
               "gradus export runs/r20/best.safetensors -o r20.pth", "the file to write: .pth, .pt or .safetensors");
 }

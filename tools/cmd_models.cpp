@@ -53,8 +53,8 @@ void models(const std::string& only, bool as_json) {
 
 }  // namespace
 
-void add_models(CLI::App& app) {
-  CLI::App& command = add_command(app, "models", "List the networks that can be built", "gradus models resnet");
+void add_models(Command app) {
+  const Command command = app.add_command("models", "List the networks that can be built", "gradus models resnet");
   auto only = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   command.add_option("filter", *only, "part of a name or family");

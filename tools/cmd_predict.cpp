@@ -67,18 +67,18 @@ void predict(const Options& o) {
 
 }  // namespace
 
-void add_predict(CLI::App& app) {
-  CLI::App& command = add_command(app, "predict", "Name what pictures show",
-                                  "gradus predict --model resnet18 --weights resnet18.pth dog.jpg");
+void add_predict(Command app) {
+  const Command command = app.add_command("predict", "Name what pictures show",
+                                          "gradus predict --model resnet18 --weights resnet18.pth dog.jpg");
   auto o = std::make_shared<Options>();
-  command.add_option("-w,--weights", o->weights, "weight file: safetensors, .pth, .pt, .th")->required();
+  command.add_option("-w,--weights", o->weights, "weight file: safetensors, .pth, .pt, .th").required();
   command.add_option("-m,--model", o->model, "a name from `gradus models` (default: what the weights say)");
   command.add_option("--preprocess", o->preprocess,
                      "transforms, e.g. \"resize(256) | center_crop(224) | normalize(imagenet)\"");
-  command.add_option("--top", o->top, "classes to show")->capture_default_str();
-  command.add_option("--device", o->device, "cpu or cuda")->capture_default_str();
+  command.add_option("--top", o->top, "classes to show").show_default();
+  command.add_option("--device", o->device, "cpu or cuda").show_default();
   command.add_flag("--json", o->as_json, "print one JSON array");
-  command.add_option("images", o->images, "JPEG, PNG, BMP, … files")->required();
+  command.add_option("images", o->images, "JPEG, PNG, BMP, … files").required();
   command.callback([o] { predict(*o); });
 }
 

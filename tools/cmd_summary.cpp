@@ -45,15 +45,15 @@ void summary(const Options& o) {
 
 }  // namespace
 
-void add_summary(CLI::App& app) {
-  CLI::App& command = add_command(app, "summary", "List a network's layers, shapes, parameters and multiply-adds",
-                                  "gradus summary resnet50 --memory --batch 16");
+void add_summary(Command app) {
+  const Command command = app.add_command("summary", "List a network's layers, shapes, parameters and multiply-adds",
+                                          "gradus summary resnet50 --memory --batch 16");
   auto o = std::make_shared<Options>();
-  command.add_option("model", o->model, "a name from `gradus models`")->required();
+  command.add_option("model", o->model, "a name from `gradus models`").required();
   command.add_option("--input", o->input, "channels x height x width (default: the network's own)");
-  command.add_option("--classes", o->classes, "number of classes (0: the network's own)")->capture_default_str();
+  command.add_option("--classes", o->classes, "number of classes (0: the network's own)").show_default();
   command.add_flag("--memory", o->memory, "predict the memory of a training step");
-  command.add_option("-b,--batch", o->batch, "images per step, for --memory")->capture_default_str();
+  command.add_option("-b,--batch", o->batch, "images per step, for --memory").show_default();
   command.add_flag("--recompute", o->recompute, "with recomputation of blocks, for --memory");
   command.add_flag("--json", o->as_json, "print one JSON object");
   command.callback([o] { summary(*o); });

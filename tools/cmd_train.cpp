@@ -27,13 +27,10 @@ std::string option_of(const std::string& key) {
 }
 
 /// Whether the command line sets that member of the configuration.
-bool was_given(const CLI::App& command, const std::string& key) {
-  const CLI::Option* option = command.get_option_no_throw(option_of(key));
-  return option != nullptr && option->count() > 0;
-}
+bool was_given(Command command, const std::string& key) { return command.given(option_of(key)); }
 
 /// The configuration of the run in `folder`. UsageError for an option that was given and says otherwise.
-TrainConfig resumed_config(const CLI::App& command, const RunFolder& folder, const TrainConfig& asked) {
+TrainConfig resumed_config(Command command, const RunFolder& folder, const TrainConfig& asked) {
   const json saved = folder.read_config(), given = asked;
   json merged = saved;
   for (const auto& [key, value] : given.items()) {
@@ -49,7 +46,7 @@ TrainConfig resumed_config(const CLI::App& command, const RunFolder& folder, con
 }
 
 /// A recipe's configuration, changed by the options that were given.
-TrainConfig with_recipe(const CLI::App& command, const std::string& name, const TrainConfig& asked) {
+TrainConfig with_recipe(Command command, const std::string& name, const TrainConfig& asked) {
   TrainConfig base;
   reading_options([&]() -> const Recipe& { return find_recipe(name); }).apply(base);
   const json given = asked;
@@ -59,7 +56,7 @@ TrainConfig with_recipe(const CLI::App& command, const std::string& name, const 
   return merged.get<TrainConfig>();
 }
 
-void train(const CLI::App& command, Options& o) {
+void train(Command command, Options& o) {
   check_device(o.device);
   check<DeviceError>(!o.amp, "--amp: mixed precision needs a CUDA device, and this build has none");
   const RunFolder folder(o.out);
@@ -107,19 +104,19 @@ void train(const CLI::App& command, Options& o) {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
-  CLI::App& command = add_command(
-      app, "train", "Train a network",
+void add_train(Command app) {
+  const Command command = app.add_command(
+      "train", "Train a network",
       "gradus train --model resnet20 --data cifar10 --data-dir cifar-10-batches-bin --epochs 10 --out runs/r20\n"
       "  gradus train --resume --out runs/r20\n\n"
       "A run's folder holds config.json, log.jsonl, checkpoint.safetensors, best.safetensors and report.html. Ctrl-C "
       "saves.");
   auto o = std::make_shared<Options>();
   TrainConfig& c = o->config;
-  const auto group = [&](CLI::Option* option, const char* name) { return option->group(name)->capture_default_str(); };
-  const auto what = [&](CLI::Option* option) { return group(option, "What"); };
-  const auto how = [&](CLI::Option* option) { return group(option, "How"); };
-  const auto run = [&](CLI::Option* option) { return group(option, "The run"); };
+  const auto group = [](Option option, const char* name) { return option.group(name).show_default(); };
+  const auto what = [&](Option option) { return group(option, "What"); };
+  const auto how = [&](Option option) { return group(option, "How"); };
+  const auto run = [&](Option option) { return group(option, "The run"); };
 
   what(command.add_option("-m,--model", c.model, "a name from `gradus models`"));
   what(command.add_option("--data", c.data, "builtin, cifar10, cifar100 or imagefolder"));
@@ -167,7 +164,7 @@ void add_train(CLI::App& app) {
   run(command.add_flag("--amp", o->amp, "mixed precision (cuda)"));
   run(command.add_flag("-q,--quiet", o->quiet, "show nothing but errors"));
   run(command.add_flag("--json", o->as_json, "print the last epoch as one JSON object"));
-  command.callback([o, &command] { train(command, *o); });
+  command.callback([o, command] { train(command, *o); });
 }
 
 }  // namespace gradus::program

@@ -28,44 +28,26 @@ int report(const std::string& what, int status) {
   return status;
 }
 
-/// The command that was given, innermost first in a chain like `bench step`: for "see gradus bench step --help".
-std::string command_of(const CLI::App& app) {
-  std::string name;
-  const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    name += " " + at->get_name();
-  }
-  return "gradus" + name;
-}
-
 }  // namespace
 
 int run(int argc, const char* const* argv) {
-  CLI::App app("Gradus trains and runs convolutional networks.", "gradus");
-  app.set_version_flag("--version", GRADUS_VERSION);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
-  app.footer("`gradus COMMAND --help` shows a command's options and an example.");
-  add_train(app);
-  add_eval(app);
-  add_predict(app);
-  add_summary(app);
-  add_models(app);
-  add_data(app);
-  add_bench(app);
-  add_graph(app);
-  add_import(app);
-  add_export(app);
-
   try {
-    app.parse(argc, argv);
+    const Parsed parsed = parse_command_line(argc, argv, GRADUS_VERSION, [](Command gradus) {
+      add_train(gradus);
+      add_eval(gradus);
+      add_predict(gradus);
+      add_summary(gradus);
+      add_models(gradus);
+      add_data(gradus);
+      add_bench(gradus);
+      add_graph(gradus);
+      add_import(gradus);
+      add_export(gradus);
+    });
+    if (parsed.status != 0) return report(parsed.text, parsed.status);
+    fmt::print("{}", parsed.text);
     if (std::fflush(stdout) != 0) return report("the output could not be written", 1);
     return 0;
-  } catch (const CLI::Success& asked) {  // --help, --version
-    return app.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    return report(fmt::format("{} (see `{} --help`)", error.what(), command_of(app)), 2);
   } catch (const UsageError& error) {
     return report(error.what(), 2);
   } catch (const Interrupted& stop) {
@@ -75,13 +57,6 @@ int run(int argc, const char* const* argv) {
   } catch (const std::exception& error) {
     return report(error.what(), 1);
   }
-}
-
-CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& text, const std::string& example) {
-  CLI::App& command = *parent.add_subcommand(name, text);
-  command.footer("Example:\n  " + example);
-  command.get_formatter()->column_width(34);
-  return command;
 }
 
 InputSize parse_input(const std::string& text) {

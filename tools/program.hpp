@@ -4,10 +4,11 @@
 // A command ends by returning, or by throwing; run() turns that into the exit status and at most one line on stderr:
 // 0 done, 1 failure, 2 bad use, 130 stopped by Ctrl-C.
 
-#include <CLI/CLI.hpp>
+#include <memory>
 #include <string>
 
 #include "core/error.hpp"
+#include "tools/command_line.hpp"
 
 namespace gradus::program {
 
@@ -30,9 +31,6 @@ decltype(auto) reading_options(Fn&& fn) {
 /// The whole program.
 int run(int argc, const char* const* argv);
 
-/// A command of `parent`, with an example that its help shows.
-CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& text, const std::string& example);
-
 /// "3x224x224" as three numbers. UsageError.
 struct InputSize {
   std::int64_t channels = 3, height = 224, width = 224;
@@ -43,15 +41,15 @@ InputSize parse_input(const std::string& text);
 void check_device(const std::string& device);
 
 // In the order of the help.
-void add_train(CLI::App& app);
-void add_eval(CLI::App& app);
-void add_predict(CLI::App& app);
-void add_summary(CLI::App& app);
-void add_models(CLI::App& app);
-void add_data(CLI::App& app);
-void add_bench(CLI::App& app);
-void add_graph(CLI::App& app);
-void add_import(CLI::App& app);
-void add_export(CLI::App& app);
+void add_train(Command app);
+void add_eval(Command app);
+void add_predict(Command app);
+void add_summary(Command app);
+void add_models(Command app);
+void add_data(Command app);
+void add_bench(Command app);
+void add_graph(Command app);
+void add_import(Command app);
+void add_export(Command app);
 
 }  // namespace gradus::program
