@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,7 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
+  pid_t pid() const { return pid_; }
   bool running() { return ::kill(pid_, 0) == 0 && waitid_running(); }
   Result wait(int signal = 0) {
     if (signal != 0) ::kill(pid_, signal);
@@ -274,6 +276,27 @@ TEST_CASE("train: a folder that cannot be written to is found before training st
   CHECK(contains(failure(training(folder / "file/run", {"--quiet"}), 1), "cannot be made into a run folder"));
 }
 
+// A bound on the size of files, set while the run is under way, fails a write in its middle as a full disk does.
+TEST_CASE("train: a disk that fills up ends the run with one line, loses nothing, and the run can go on") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  {
+    Process process(training(run, {"--quiet"}));
+    REQUIRE(wait_for(process, [&] { return !read_log(run).empty(); }));
+    const rlimit full{4096, 4096};
+    REQUIRE(prlimit(process.pid(), RLIMIT_FSIZE, &full, nullptr) == 0);
+    const Result stopped = process.wait();
+    CHECK(stopped.status == 1);
+    CHECK_MESSAGE(std::count(stopped.err.begin(), stopped.err.end(), '\n') == 1, stopped.err);
+    CHECK_MESSAGE(contains(stopped.err, ": cannot be written: File too large"), stopped.err);
+  }
+  for (const auto& entry : fs::directory_iterator(run)) CHECK_FALSE(entry.path().string().ends_with(".tmp"));
+  CHECK(gradus_run({"eval", "--weights", run + "/checkpoint.safetensors", "--data-dir", small_data()}).status == 0);
+  const Result r = gradus_run({"train", "--resume", "--out", run});
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  check_same_state(run + "/checkpoint.safetensors", whole_run() + "/checkpoint.safetensors");
+}
+
 TEST_CASE("train: data that are cut short or not there are named") {
   const TemporaryFolder folder;
   CHECK(contains(failure({"train", "--data", "cifar10", "--data-dir", folder / "none"}, 1), "none"));
@@ -349,6 +372,18 @@ TEST_CASE("bench step: prints one object with speed and memory") {
   for (const char* key : {"images_per_second", "step_ms_median", "peak_mem_mib", "allocator_peak_mib"})
     CHECK(result.at(key).get<double>() > 0);
   CHECK(json::parse(read_all(folder / "trace.json")).at("traceEvents").size() > 100);
+}
+
+TEST_CASE("bench step --inference: times the forward pass, which keeps nothing for a backward") {
+  const auto peak = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"bench",   "step",      "--model", "resnet20", "--batch", "16",    "--input",
+                                 "3x32x32", "--classes", "10",      "--steps",  "1",       "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result r = gradus_run(all);
+    REQUIRE_MESSAGE(r.status == 0, r.err);
+    return json::parse(r.out).at("allocator_peak_mib").get<double>();
+  };
+  CHECK(peak({"--inference"}) < 0.5 * peak({}));
 }
 
 TEST_CASE("graph: writes the tape as page, Graphviz and text") {

@@ -1,5 +1,6 @@
 // gradus bench step: one training step, as a user's loop does it. Forward, cross-entropy of all heads, backward, SGD
-// with momentum 0.9 and weight decay 1e-4, on synthetic images that stay the same.
+// with momentum 0.9 and weight decay 1e-4, on synthetic images that stay the same. With --inference: the forward pass
+// in evaluation mode alone.
 
 #include <sys/resource.h>
 
@@ -32,7 +33,7 @@ struct Options {
   std::string model, input = "3x224x224", device = "cpu", trace;
   std::int64_t batch = 128, classes = 1000;
   int threads = 0, steps = 7, warmup = 2;
-  bool as_json = false, profile = false, recompute = false;
+  bool as_json = false, profile = false, recompute = false, inference = false;
 };
 
 /// Sums of a profile under one name.
@@ -89,7 +90,7 @@ void bench(const Options& o) {
         {.classes = o.classes, .image_channels = in.channels, .image_size = in.height, .recompute = o.recompute},
         small);
   });
-  model->train();
+  model->train(!o.inference);
   optim::Sgd sgd(*model, {.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
   const Tensor x = randn({o.batch, in.channels, in.height, in.width}, {.format = Format::channels_last});
   std::vector<std::int64_t> labels(static_cast<std::size_t>(o.batch));
@@ -97,6 +98,11 @@ void bench(const Options& o) {
   const Tensor t = from_data<std::int64_t>(labels, {o.batch}, {.dtype = DType::i64});
 
   const auto step = [&] {
+    if (o.inference) {
+      const NoGrad no_grad;
+      (*model)(x);
+      return;
+    }
     const Tensor loss = heads_loss(model->forward_heads(x), t);
     sgd.zero_grad();
     backward(loss);
@@ -145,6 +151,7 @@ void bench(const Options& o) {
                    {"batch", o.batch},
                    {"input", o.input},
                    {"device", o.device},
+                   {"inference", o.inference},
                    {"threads", num_threads()},
                    {"step_ms_median", median},
                    {"step_ms_min", ms.front()},
@@ -164,8 +171,8 @@ void bench(const Options& o) {
   }
   fmt::print("{}: {} kernels, {}, {} threads\n", engine_name(), machine.isa, machine.blas, num_threads());
   for (const std::string& warning : machine.warnings) fmt::print("warning: {}\n", warning);
-  fmt::print("{}, batch {}, input {}: {:.2f} ms a step ({:.2f} to {:.2f}), {:.1f} images/s\n", o.model, o.batch,
-             o.input, median, ms.front(), ms.back(), images_per_second);
+  fmt::print("{}, batch {}, input {}: {:.2f} ms a {} ({:.2f} to {:.2f}), {:.1f} images/s\n", o.model, o.batch, o.input,
+             median, o.inference ? "forward pass" : "step", ms.front(), ms.back(), images_per_second);
   fmt::print(
       "memory: {:.0f} MiB the process at its peak, {:.0f} MiB tensors; {} allocations from the system in {} steps\n",
       peak_mem, mib(memory.peak), memory.system_allocations - system_before, o.steps);
@@ -191,6 +198,7 @@ void add_bench_step(Command parent) {
   command.add_option("--steps", o->steps, "steps timed").show_default();
   command.add_option("--warmup", o->warmup, "steps before them").show_default();
   command.add_option("--device", o->device, "cpu or cuda").show_default();
+  command.add_flag("--inference", o->inference, "time the forward pass in evaluation mode alone");
   command.add_flag("--recompute", o->recompute, "keep block inputs only and run blocks again in backward");
   command.add_flag("--profile", o->profile, "show where the time goes, by kernel and by layer");
   command.add_option("--trace", o->trace, "write the kernels' times to this file, for Perfetto");

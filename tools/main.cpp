@@ -1,3 +1,9 @@
+#include <csignal>
+
 #include "tools/program.hpp"
 
-int main(int argc, char** argv) { return gradus::program::run(argc, argv); }
+int main(int argc, char** argv) {
+  // A write past `ulimit -f` is then an error with a message, like a full disk's, and not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
+  return gradus::program::run(argc, argv);
+}
