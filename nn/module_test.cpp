@@ -6,6 +6,7 @@
 #include "core/random.hpp"
 #include "nn/init.hpp"
 #include "nn/layers/activation.hpp"
+#include "nn/layers/squeeze_excite.hpp"
 #include "nn/sequential.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
@@ -49,11 +50,49 @@ std::vector<std::string> names(std::vector<NamedState> state) {
 
 TEST_CASE("Module: the state lists own parameters, own buffers, then children, as PyTorch does") {
   Pair2 m;
-  CHECK(names(m.state()) == std::vector<std::string>{"gain", "first.weight", "first.bias", "first.calls", "second.0.weight",
-                                                      "second.0.bias", "second.0.calls", "second.1.weight",
-                                                      "second.1.bias", "second.1.calls"});
+  CHECK(names(m.state()) == std::vector<std::string>{"gain", "first.weight", "first.bias", "first.calls",
+                                                     "second.0.weight", "second.0.bias", "second.0.calls",
+                                                     "second.1.weight", "second.1.bias", "second.1.calls"});
   CHECK(m.named_parameters().size() == 7);
   CHECK(m.parameter_count() == 19);
+}
+
+TEST_CASE("Excited: squeeze and excitation goes around any module, whose names it keeps") {
+  manual_seed(5);
+  Sequential row(Conv2d(3, 8, {.kernel = 3, .padding = 1, .bias = false}), Conv2d(8, 8, {.kernel = 1, .bias = false}));
+  const Tensor x = gradus::rand({2, 3, 5, 5});
+  const Tensor plain = row(x);
+  Excited<Sequential> excited(std::move(row), 8, 4);
+  CHECK(names(excited.state()) == std::vector<std::string>{"module.0.weight", "module.1.weight", "se_module.fc1.weight",
+                                                           "se_module.fc1.bias", "se_module.fc2.weight",
+                                                           "se_module.fc2.bias"});
+  CHECK(excited(x).to_vector<float>() == excited.se_module(plain).to_vector<float>());
+  backward(sum(excited(x)));
+  for (const NamedParameter& p : excited.named_parameters()) CHECK(grad_of(*p.parameter).defined());
+}
+
+TEST_CASE("Sequential: in recomputed parts it gives the same value and gradients") {
+  manual_seed(6);
+  Sequential row;
+  for (int i = 0; i < 6; ++i) row.add(Conv2d(4, 4, {.kernel = 3, .padding = 1}));
+  const Tensor x = gradus::rand({2, 4, 6, 6});
+  const auto gradients = [&] {
+    row.zero_grad();
+    const Tensor y = row(x);
+    backward(sum(y * y));
+    std::vector<float> all = y.to_vector<float>();
+    for (const NamedParameter& p : row.named_parameters())
+      for (const float g : grad_of(*p.parameter).to_vector<float>()) all.push_back(g);
+    return all;
+  };
+  const std::vector<float> whole = gradients();
+  for (const std::vector<std::size_t>& cuts : {std::vector<std::size_t>{1, 3}, {0}, {5}, {0, 1, 2, 3, 4, 5}}) {
+    row.recompute_in_parts(cuts);
+    CHECK(gradients() == whole);
+    CHECK(std::string(row(x).node()->name()) == "recompute");
+  }
+  row.recompute_in_parts({});
+  CHECK(std::string(row(x).node()->name()) != "recompute");
 }
 
 TEST_CASE("Module: train and eval reach every child and leave the tape alone") {
@@ -115,12 +154,13 @@ TEST_CASE("ForwardObserver: sees every module before and after it runs, children
   Log log;
   m(ones({2, 3}));
   CHECK(log.lines == std::vector<std::string>{"> Pair2", "> Scale", "< Scale 6", "> Sequential", "> Scale", "< Scale 6",
-                                               "> Scale", "< Scale 6", "< Sequential 0", "< Pair2 0"});
+                                              "> Scale", "< Scale 6", "< Sequential 0", "< Pair2 0"});
 }
 
 TEST_CASE("Module: prints its tree") {
   Pair2 m;
-  CHECK(to_string(m) == "Pair2\n  first: Scale(3)\n  second: Sequential\n    0: Scale(3)\n    1: Scale(3)\n  nothing: Sequential\n");
+  CHECK(to_string(m) ==
+        "Pair2\n  first: Scale(3)\n  second: Sequential\n    0: Scale(3)\n    1: Scale(3)\n  nothing: Sequential\n");
 }
 
 TEST_CASE("Sequential: an empty one is the identity") {
@@ -158,7 +198,8 @@ TEST_CASE("init: variances follow the fans") {
   CHECK(variance() == doctest::Approx(1.0 / 3 / 288).epsilon(0.05));
   init::truncated_normal(w, 0, 1, -0.5, 0.5);
   for (double v : w.to_vector<double>()) CHECK(std::abs(v) <= 0.5);
-  CHECK_THROWS_WITH_AS(init::kaiming_normal(zeros({3})), "init: fan needs at least 2 dimensions, got f32 [3]  cpu", ShapeError);
+  CHECK_THROWS_WITH_AS(init::kaiming_normal(zeros({3})), "init: fan needs at least 2 dimensions, got f32 [3]  cpu",
+                       ShapeError);
 }
 
 TEST_CASE("Upsample: nearest repeats every pixel") {

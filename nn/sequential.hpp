@@ -1,6 +1,8 @@
 #pragma once
 // Containers of modules.
 
+#include <vector>
+
 #include "nn/module.hpp"
 
 namespace gradus {
@@ -38,13 +40,18 @@ class Sequential : public Module {
 
   /// The modules one after the other; a batch norm and the ReLU behind it run as one.
   Tensor forward(const Tensor& x) override;
+  /// Cuts the row behind the children with these indices, ascending; each part keeps its input only and runs again in
+  /// backward. With none the row is whole.
+  void recompute_in_parts(std::vector<std::size_t> cuts) { cuts_ = std::move(cuts); }
   void members(MemberVisitor& visit) override {
     for (auto& [name, child] : children_) visit(name, *child);
   }
   std::string type_name() const override { return "Sequential"; }
 
  private:
+  Tensor run(const Tensor& x, std::size_t begin, std::size_t end);
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+  std::vector<std::size_t> cuts_;
 };
 
 /// Modules of one type under "0", "1", …, to be called one by one.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "nn/layers/pool.hpp"
 #include "nn/sequential.hpp"
 #include "zoo/alexnet/alexnet.hpp"
 #include "zoo/densenet/densenet.hpp"
@@ -88,8 +89,21 @@ std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& o
 }
 
 void recompute_blocks(Module& net) {
+  bool any = false;
+  net.apply([&](Module& module) {
+    if (!module.is_block()) return;
+    module.recompute_in_backward();
+    any = true;
+  });
+  if (any) return;
+  // A net without blocks: its rows of convolutions, cut behind the pools, where the least is to be kept.
   net.apply([](Module& module) {
-    if (module.is_block()) module.recompute_in_backward();
+    auto* row = dynamic_cast<Sequential*>(&module);
+    if (!row) return;
+    std::vector<std::size_t> pools;
+    for (std::size_t i = 0; i < row->size(); ++i)
+      if (dynamic_cast<MaxPool2d*>(&(*row)[i])) pools.push_back(i);
+    row->recompute_in_parts(pools);
   });
 }
 

@@ -57,7 +57,8 @@ const std::vector<ModelInfo>& models();
 const ModelInfo& find_model(const std::string& name, bool small_input = false);
 /// Builds it with its paths named; initialised as published from the default generator.
 std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& options = {}, bool small_input = false);
-/// Makes every block of the network keep its input only and run again in backward.
+/// Makes every block of the network keep its input only and run again in backward; a network without blocks (VGG) is
+/// cut into parts instead.
 void recompute_blocks(Module& net);
 
 }  // namespace gradus::zoo

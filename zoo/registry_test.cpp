@@ -243,7 +243,8 @@ TEST_CASE("zoo: recomputed blocks give the same gradients and running statistics
     return result;
   };
   // Dropout and stochastic depth among them: the second run must draw what the first one drew.
-  for (const char* model : {"cifar_resnet20", "cifar_se_resnet20", "cifar_densenet40_k12", "cifar_preresnet110"}) {
+  for (const char* model :
+       {"cifar_resnet20", "cifar_se_resnet20", "cifar_densenet40_k12", "cifar_preresnet110", "cifar_vgg16_bn"}) {
     CAPTURE(std::string(model));
     CHECK(step(model, false).values == step(model, true).values);
   }

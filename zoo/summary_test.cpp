@@ -59,7 +59,8 @@ TEST_CASE("summary: the predicted memory of a training step is what the allocato
 }
 
 TEST_CASE("summary: recomputing blocks lowers the peak") {
-  for (const char* model : {"resnet50", "densenet121", "inception_v3", "dpn68", "se_resnet50", "googlenet_paper"}) {
+  for (const char* model :
+       {"resnet50", "densenet121", "inception_v3", "dpn68", "se_resnet50", "googlenet_paper", "vgg19", "vgg16_bn"}) {
     CAPTURE(std::string(model));
     CHECK(zoo::predict_memory(model, 8, {.recompute = true}).peak < zoo::predict_memory(model, 8).peak);
   }

@@ -44,7 +44,8 @@ struct ConvTranspose2dConfig {
 };
 
 /// The gradient of a convolution as a layer: x [N, in, H, W] -> [N, out, P, Q],
-/// P = (H - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1. weight [in, out/groups, kernel, kernel].
+/// P = (H - 1) stride - 2 padding + dilation (kernel - 1) + output_padding + 1. Its weight is
+/// [in, out/groups, kernel, kernel].
 class ConvTranspose2d : public Module {
  public:
   ConvTranspose2d(std::int64_t in, std::int64_t out, const ConvTranspose2dConfig& config);

@@ -21,4 +21,19 @@ class SqueezeExcite : public Module {
   Tensor gate(const Tensor& x);
 };
 
+/// Squeeze and excitation around any module M: y = se(module(x)). `channels` are those of the module's result; an
+/// SE-VGG is made of Excited<Conv2d>s.
+template <class M>
+requires std::is_base_of_v<Module, M>
+struct Excited : Module {
+  Excited(M wrapped, std::int64_t channels, std::int64_t reduction = 16)
+      : module(std::move(wrapped)), se_module(channels, reduction) {}
+  Tensor forward(const Tensor& x) override { return se_module(module(x)); }
+  std::string type_name() const override { return "Excited"; }
+
+  M module;
+  SqueezeExcite se_module;
+  GRADUS_MEMBERS(module, se_module)
+};
+
 }  // namespace gradus

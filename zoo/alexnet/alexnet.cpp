@@ -46,24 +46,36 @@ constexpr EightLayersConfig kCifarZfNet{.conv1 = {96, {.kernel = 3, .padding = 1
 
 }  // namespace
 
-EightLayers::EightLayers(const EightLayersConfig& c, const ModelOptions& options)
-    : conv1(or_paper(options.image_channels, 3), c.conv1.out, c.conv1.config),
-      norm1(kResponseNorm),
-      pool1(3, {.stride = 2, .ceil_mode = c.ceil_mode}),
-      conv2(c.conv1.out, c.conv2.out, c.conv2.config),
-      norm2(kResponseNorm),
-      pool2(3, {.stride = 2, .ceil_mode = c.ceil_mode}),
-      conv3(c.conv2.out, c.conv3.out, c.conv3.config),
-      conv4(c.conv3.out, c.conv4.out, c.conv4.config),
-      conv5(c.conv4.out, c.conv5.out, c.conv5.config),
-      pool5(3, {.stride = 2}),
-      fit(c.side),
-      drop6(or_paper(options.dropout, 0.5)),
-      fc6(c.conv5.out * c.side * c.side, c.hidden),
-      drop7(or_paper(options.dropout, 0.5)),
-      fc7(c.hidden, c.hidden),
-      fc8(c.hidden, or_paper(options.classes, c.hidden == 4096 ? 1000 : 10)),
-      norm_first_(c.norm_first) {
+EightLayers::EightLayers(const EightLayersConfig& c, const ModelOptions& options) : fit(c.side) {
+  const auto conv = [&](int i, std::int64_t in, const EightLayersConfig::Convolution& row) -> Conv2d& {
+    Conv2d& added = features.add(fmt::format("conv{}", i), Conv2d(in, row.out, row.config));
+    features.add(fmt::format("relu{}", i), ReLU());
+    return added;
+  };
+  const auto norm_and_pool = [&](int i) {
+    const auto norm = [&] { features.add(fmt::format("norm{}", i), LocalResponseNorm(kResponseNorm)); };
+    if (c.norm_first) norm();
+    features.add(fmt::format("pool{}", i), MaxPool2d(3, {.stride = 2, .ceil_mode = c.ceil_mode}));
+    if (!c.norm_first) norm();
+  };
+  conv(1, or_paper(options.image_channels, 3), c.conv1);
+  norm_and_pool(1);
+  const Conv2d& conv2 = conv(2, c.conv1.out, c.conv2);
+  norm_and_pool(2);
+  conv(3, c.conv2.out, c.conv3);
+  const Conv2d& conv4 = conv(4, c.conv3.out, c.conv4);
+  const Conv2d& conv5 = conv(5, c.conv4.out, c.conv5);
+  features.add("pool5", MaxPool2d(3, {.stride = 2}));
+
+  const double dropout = or_paper(options.dropout, 0.5);
+  classifier.add("drop6", Dropout(dropout));
+  const Linear& fc6 = classifier.add("fc6", Linear(c.conv5.out * c.side * c.side, c.hidden));
+  classifier.add("relu6", ReLU());
+  classifier.add("drop7", Dropout(dropout));
+  const Linear& fc7 = classifier.add("fc7", Linear(c.hidden, c.hidden));
+  classifier.add("relu7", ReLU());
+  classifier.add("fc8", Linear(c.hidden, or_paper(options.classes, c.hidden == 4096 ? 1000 : 10)));
+
   if (options.init == Init::framework) return;
   if (c.hidden == 4096 || options.init == Init::paper) {
     init_normal(*this, 0.01);  // section 5 of either paper
@@ -78,19 +90,7 @@ EightLayers::EightLayers(const EightLayersConfig& c, const ModelOptions& options
   }
 }
 
-Tensor EightLayers::forward(const Tensor& x) {
-  Tensor y = relu(conv1(x));
-  y = norm_first_ ? pool1(norm1(y)) : norm1(pool1(y));
-  y = relu(conv2(y));
-  y = norm_first_ ? pool2(norm2(y)) : norm2(pool2(y));
-  y = relu(conv3(y));
-  y = relu(conv4(y));
-  y = pool5(relu(conv5(y)));
-  y = flatten(fit(y));
-  y = relu(fc6(drop6(y)));
-  y = relu(fc7(drop7(y)));
-  return fc8(y);
-}
+Tensor EightLayers::forward(const Tensor& x) { return classifier(flatten(fit(features(x)))); }
 
 AlexNet::AlexNet(const ModelOptions& options) : avgpool(6) {
   const double dropout = or_paper(options.dropout, 0.5);

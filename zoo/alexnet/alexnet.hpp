@@ -32,25 +32,16 @@ struct EightLayers : Classifier {
   Tensor forward(const Tensor& x) override;
   std::string type_name() const override { return "EightLayers"; }
 
-  Conv2d conv1;
-  LocalResponseNorm norm1;
-  MaxPool2d pool1;
-  Conv2d conv2;
-  LocalResponseNorm norm2;
-  MaxPool2d pool2;
-  Conv2d conv3, conv4, conv5;
-  MaxPool2d pool5;
+  Sequential features;
   AdaptiveAvgPool2d fit;
   Flatten flatten;
-  Dropout drop6;
-  Linear fc6;
-  Dropout drop7;
-  Linear fc7, fc8;
-  GRADUS_MEMBERS(conv1, norm1, pool1, conv2, norm2, pool2, conv3, conv4, conv5, pool5, fit, flatten, drop6, fc6, drop7,
-                 fc7, fc8)
-
- private:
-  bool norm_first_;
+  Sequential classifier;
+  void members(MemberVisitor& visit) override {
+    visit("", features);
+    visit("fit", fit);
+    visit("flatten", flatten);
+    visit("", classifier);
+  }
 };
 
 /// torchvision's AlexNet: one tower, fewer filters, no response normalisation (Krizhevsky 2014, arXiv:1404.5997).
