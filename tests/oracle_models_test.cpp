@@ -143,24 +143,33 @@ void fill(Classifier& net, double gain2, DType dtype) {
   }
 }
 
+/// The file numbers auxiliary heads in the order in which the reference returns them. torchvision's GoogLeNet returns
+/// (logits, aux_logits2, aux_logits1): what the file calls aux1 is the head that its parameters, here and in the same
+/// file, call aux2.
+std::string name_in_file(const std::string& head, const json& file) {
+  if (file["model"] != "googlenet") return head;
+  return head == "aux1" ? "aux2" : "aux1";
+}
+
 struct Verdicts {
-  Verdict forward, gradients;
+  Verdict forward;
+  Verdict gradients;  // by the file's bounds
+  Verdict coarse;     // gradients again, by bounds that leave room for kinks
 };
 
-Verdicts run_oracle(const json& file, DType dtype) {
-  const bool is_f64 = dtype == DType::f64;
-  const Bounds bounds = bounds_of(file, dtype);
-  Verdicts verdicts;
-  Verdict& verdict = verdicts.forward;
-
+Shape shape_of(const json& file) {
   const auto& sizes = file["input_shape"];
-  const Shape shape{sizes[0].get<std::int64_t>(), sizes[1].get<std::int64_t>(), sizes[2].get<std::int64_t>(),
-                    sizes[3].get<std::int64_t>()};
+  return {sizes[0].get<std::int64_t>(), sizes[1].get<std::int64_t>(), sizes[2].get<std::int64_t>(),
+          sizes[3].get<std::int64_t>()};
+}
+
+/// The file's network as section 2 of its format runs it: filled, no dropout, the blocks dropped that the note says.
+std::unique_ptr<Classifier> prepared(const json& file, DType dtype) {
   std::unique_ptr<Classifier> net;
   {
     const ConstructOn meta(kMeta);  // values come from the formula, so that no time goes into others
     net = zoo::build(file["model"].get<std::string>(),
-                     {.classes = file["num_classes"].get<std::int64_t>(), .image_size = shape[2]});
+                     {.classes = file["num_classes"].get<std::int64_t>(), .image_size = shape_of(file)[2]});
   }
   REQUIRE(net->parameter_count() == file["num_params"].get<std::int64_t>());
   fill(*net, file["gain2"].get<double>(), dtype);
@@ -174,6 +183,63 @@ Verdicts run_oracle(const json& file, DType dtype) {
     const int every = found ? std::stoi(rule[1]) : 1, at = found ? std::stoi(rule[2]) : 1;
     owner->stochastic_depth()->rule = [=](int block) { return block % every == at; };
   }
+  return net;
+}
+
+/// Keeps the outputs of modules that end in a ReLU, in the order in which they run.
+struct Rectified final : ForwardObserver {
+  void before(Module&, const Tensor&) override {}
+  void after(Module&, const Tensor&, const Tensor& y) override {
+    std::vector<float> values = y.to_vector<float>();
+    const bool rectified = !values.empty() && *std::min_element(values.begin(), values.end()) == 0;
+    outputs.push_back(rectified ? std::move(values) : std::vector<float>());
+  }
+  std::vector<std::vector<float>> outputs;
+};
+
+/// Activations that pass ReLU in f32 and not in f64, or the other way round: how many, and how far the farthest is
+/// from the kink, in units of its map's root mean square.
+std::string crossings(const json& file) {
+  std::vector<std::vector<float>> outputs[2];
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const NoGrad off;
+    const auto net = prepared(file, dtype);
+    Rectified rectified;
+    net->forward_heads(test::filled_input(shape_of(file), dtype));
+    outputs[dtype == DType::f32] = std::move(rectified.outputs);
+  }
+  std::size_t crossed = 0, all = 0;
+  double farthest = 0;
+  for (std::size_t m = 0; m < std::min(outputs[0].size(), outputs[1].size()); ++m) {
+    const std::vector<float>&exact = outputs[0][m], &rounded = outputs[1][m];
+    if (exact.size() != rounded.size()) continue;
+    double squares = 0;
+    for (const float v : exact) squares += static_cast<double>(v) * v;
+    const double scale = std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, exact.size())));
+    all += exact.size();
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      if ((exact[i] > 0) == (rounded[i] > 0)) continue;
+      ++crossed;
+      farthest = std::max(farthest, std::max(exact[i], rounded[i]) / scale);
+    }
+  }
+  return fmt::format(
+      "{} of {} activations lie on the other side of ReLU's kink, the farthest {:.1g} of its map's scale", crossed, all,
+      farthest);
+}
+
+Verdicts run_oracle(const json& file, DType dtype) {
+  const bool is_f64 = dtype == DType::f64;
+  const Bounds bounds = bounds_of(file, dtype);
+  // What kinks may do at most: "up to a few per cent in deep nets", where a mistake moves the median by tens.
+  Bounds coarse = bounds;
+  coarse.gradient = std::max(0.05, 4 * bounds.gradient);
+  coarse.value = std::max(0.05, 4 * bounds.value);
+  coarse.median = std::max(0.01, 4 * bounds.median);
+  Verdicts verdicts;
+  Verdict& verdict = verdicts.forward;
+  const Shape shape = shape_of(file);
+  const auto net = prepared(file, dtype);
 
   net->eval();
   {
@@ -197,19 +263,13 @@ Verdicts run_oracle(const json& file, DType dtype) {
   Tensor loss = cross_entropy(heads.logits, labels);
   verdict.within(relative(loss.item(), losses["main"].get<double>()), bounds.loss, "main loss");
   CHECK(heads.auxiliary.size() + 1 == file["loss_weights"].size());
-  // As a set: the reference names GoogLeNet's two heads the other way round, and weighs them alike.
-  std::vector<double> aux_losses, aux_expected;
   for (const Heads::Auxiliary& head : heads.auxiliary) {
+    const std::string name = name_in_file(head.name, file);
     const Tensor part = cross_entropy(head.logits, labels);
-    CHECK(head.loss_weight == file["loss_weights"][head.name].get<double>());
+    CHECK(head.loss_weight == file["loss_weights"].value(name, 0.0));
     loss = loss + part * head.loss_weight;
-    aux_losses.push_back(part.item());
-    aux_expected.push_back(losses[head.name].get<double>());
+    verdict.within(relative(part.item(), losses.value(name, 0.0)), bounds.loss, "loss of " + head.name);
   }
-  std::sort(aux_losses.begin(), aux_losses.end());
-  std::sort(aux_expected.begin(), aux_expected.end());
-  for (std::size_t i = 0; i < aux_losses.size(); ++i)
-    verdict.within(relative(aux_losses[i], aux_expected[i]), bounds.loss, "loss of an auxiliary head");
   verdict.within(relative(loss.item(), file["train"]["loss"].get<double>()), bounds.loss, "loss");
   backward(loss);
 
@@ -227,11 +287,14 @@ Verdicts run_oracle(const json& file, DType dtype) {
       verdicts.gradients.within(got.l2, bounds.zero, name + " (exactly zero) gradient's l2");
     } else {
       errors.push_back(check_gradient(verdicts.gradients, got, row[2], row[3], row[4], name, bounds, is_f64));
+      check_gradient(verdicts.coarse, got, row[2], row[3], row[4], name, coarse, is_f64);
     }
   }
   std::sort(errors.begin(), errors.end());
-  if (!errors.empty())
+  if (!errors.empty()) {
     verdicts.gradients.within(errors[errors.size() / 2], bounds.median, "median of the gradients' l2");
+    verdicts.coarse.within(errors[errors.size() / 2], coarse.median, "median of the gradients' l2");
+  }
   const json& row = file["input_grad"];
   check_gradient(verdicts.gradients, figures_of(grad_of(x), "input"), row[0], row[1], row[2], "input", bounds, is_f64);
 
@@ -277,12 +340,16 @@ void run_oracle(const std::filesystem::path& path) {
   const Verdicts plain = run_oracle(file, DType::f32);
   judge(plain.forward, model + " forward in f32");
   if (plain.gradients.wrong == 0) return;
-  // An activation within rounding of ReLU's kink sends its gradient one way or the other, and the file's bounds come
-  // from three runs that may all have gone the same way. Convolutions that round once leave it on the exact side: if
-  // the gradients hold with them, they are right.
-  MESSAGE(model, ": judging f32 gradients with convolutions that round once");
+  // An activation within rounding of ReLU's kink sends its gradient one way or the other. The file's bounds come from
+  // three runs, and where those all went the exact way they have no room for one activation (zfnet's do not, and every
+  // way of summing in f32 crosses there). So two things must hold instead: within the room that kinks need, the kernels
+  // that users get; within the file's bounds, the same backward kernels behind convolutions that round once and so
+  // leave activations on the exact side.
+  MESSAGE(model, ": ", plain.gradients.wrong, " f32 gradient figures beyond the file's bounds; ", crossings(file),
+          plain.gradients.first);
+  judge(plain.coarse, model + " backward in f32");
   const ForceKernel exact("conv2d.forward", "reference");
-  judge(run_oracle(file, DType::f32).gradients, model + " backward in f32");
+  judge(run_oracle(file, DType::f32).gradients, model + " backward in f32 behind convolutions that round once");
 }
 
 std::filesystem::path oracle_folder() {
