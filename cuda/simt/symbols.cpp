@@ -1,0 +1,141 @@
+#include "cuda/simt/symbols.hpp"
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+
+#if defined(GRADUS_HAS_BACKTRACE)
+#include <backtrace.h>
+#endif
+
+#include "core/error.hpp"
+#include "cuda/simt/launch.hpp"
+
+namespace gradus::simt {
+namespace {
+
+std::string demangle(const char* mangled) {
+  int status = 0;
+  char* readable = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
+  std::string result = status == 0 && readable ? readable : mangled;
+  std::free(readable);
+  return result;
+}
+
+#if defined(GRADUS_HAS_BACKTRACE)
+backtrace_state* state() {
+  static backtrace_state* instance = backtrace_create_state(
+      nullptr, /*threaded=*/1, [](void*, const char*, int) {}, nullptr);
+  return instance;
+}
+#endif
+
+std::string symbol_at(std::uintptr_t address) {
+  std::string found;
+#if defined(GRADUS_HAS_BACKTRACE)
+  backtrace_syminfo(
+      state(), address,
+      [](void* data, std::uintptr_t, const char* symbol, std::uintptr_t, std::uintptr_t) {
+        if (symbol) *static_cast<std::string*>(data) = symbol;
+      },
+      [](void*, const char*, int) {}, &found);
+#endif
+  Dl_info info;
+  if (found.empty() && ::dladdr(reinterpret_cast<void*>(address), &info) != 0 && info.dli_sname) found = info.dli_sname;
+  return found;
+}
+
+}  // namespace
+
+std::string short_name(const std::string& demangled) {
+  std::string name = demangled;
+  // "(anonymous namespace)::" has a parenthesis of its own.
+  for (std::size_t at; (at = name.find("(anonymous namespace)::")) != std::string::npos;) name.erase(at, 23);
+  if (const auto end = name.rfind(')'); end != std::string::npos) {
+    int depth = 0;
+    for (std::size_t i = end + 1; i-- > 0;) {
+      if (name[i] == ')') ++depth;
+      if (name[i] == '(' && --depth == 0) {
+        name.resize(i);
+        break;
+      }
+    }
+  }
+  int depth = 0;
+  std::size_t begin = 0;  // after the last space outside <>: what stands before it is the return type
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    depth += name[i] == '<' ? 1 : name[i] == '>' ? -1 : 0;
+    if (name[i] == ' ' && depth == 0) begin = i + 1;
+  }
+  return name.substr(begin);
+}
+
+std::string kernel_name(const void* kernel) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  const std::string symbol = symbol_at(reinterpret_cast<std::uintptr_t>(kernel));
+  return symbol.empty() ? "(a kernel without a symbol)" : short_name(demangle(symbol.c_str()));
+}
+
+std::vector<SourceLine> source_lines([[maybe_unused]] std::uintptr_t address) {
+  std::vector<SourceLine> lines;
+#if defined(GRADUS_HAS_BACKTRACE)
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  backtrace_pcinfo(
+      state(), address,
+      [](void* data, std::uintptr_t, const char* file, int line, const char* function) {
+        if (file)
+          static_cast<std::vector<SourceLine>*>(data)->push_back(
+              {file, line, function ? short_name(demangle(function)) : std::string()});
+        return 0;
+      },
+      [](void*, const char*, int) {}, &lines);
+#endif
+  return lines;
+}
+
+std::vector<SharedVariable> shared_variables(std::uintptr_t address) {
+  Dl_info info;
+  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0 || !info.dli_fname) return {};
+  // The program itself is found under /proc, whatever it was called by.
+  const bool main_program = info.dli_fname[0] == '\0' || ::access(info.dli_fname, R_OK) != 0;
+  std::ifstream in(main_program ? "/proc/self/exe" : info.dli_fname, std::ios::binary);
+  const std::vector<char> image((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  std::vector<SharedVariable> found;
+  if (image.size() < sizeof(ElfW(Ehdr)) || std::memcmp(image.data(), ELFMAG, SELFMAG) != 0) return found;
+  const auto* header = reinterpret_cast<const ElfW(Ehdr)*>(image.data());
+  const auto* sections = reinterpret_cast<const ElfW(Shdr)*>(image.data() + header->e_shoff);
+  for (int s = 0; s < header->e_shnum; ++s) {
+    if (sections[s].sh_type != SHT_SYMTAB) continue;
+    const char* strings = image.data() + sections[sections[s].sh_link].sh_offset;
+    const auto* symbols = reinterpret_cast<const ElfW(Sym)*>(image.data() + sections[s].sh_offset);
+    for (std::size_t i = 0; i < sections[s].sh_size / sizeof(ElfW(Sym)); ++i) {
+      if ((symbols[i].st_info & 0xf) != STT_TLS || symbols[i].st_shndx == SHN_UNDEF || symbols[i].st_size == 0)
+        continue;
+      // A local static: "_ZZ<function>E<name>".
+      const char* mangled = strings + symbols[i].st_name;
+      if (std::strncmp(mangled, "_ZZ", 3) != 0) continue;
+      std::string full = demangle(mangled);
+      if (full.starts_with("guard variable") || full.find("gradus::simt::") != std::string::npos) continue;
+      const auto colons = full.rfind("::");
+      if (colons == std::string::npos) continue;
+      found.push_back(
+          {full.substr(colons + 2), short_name(full.substr(0, colons)), symbols[i].st_value, symbols[i].st_size});
+    }
+  }
+  std::sort(found.begin(), found.end(),
+            [](const SharedVariable& a, const SharedVariable& b) { return a.offset < b.offset; });
+  return found;
+}
+
+}  // namespace gradus::simt
