@@ -26,10 +26,11 @@ Tensor pool(const Tensor& x_any, const Plan& plan, bool transposed) {
   const Tensor x = contiguous(x_any, Format::channels_last);
   Tensor y = empty(transposed ? plan->in : plan->out,
                    {.dtype = x.dtype(), .device = x.device(), .format = Format::channels_last});
-  run(transposed ? "avg_pool2d.backward" : "avg_pool2d", x.device(), [&] {
-    dispatch_float("avg_pool2d", x.dtype(), [&]<class T>(T) {
-      avg_pool2d_candidates<T>(transposed).run({plan.get(), x.data<T>(), y.data<T>()});
-    });
+  dispatch_float("avg_pool2d", x.dtype(), [&]<class T>(T) {
+    const AvgPoolProblem<T> p{plan.get(), x.data<T>(), y.data<T>()};
+    run(
+        transposed ? "avg_pool2d.backward" : "avg_pool2d", x.device(),
+        [&] { avg_pool2d_candidates<T>(transposed).run(p); }, [&] { cuda::avg_pool2d<T>(transposed).run(p); });
   });
   if (recording({x})) {
     auto node = std::make_shared<AvgPoolNode>();

@@ -16,6 +16,10 @@ struct AvgPoolProblem {
 };
 template <class T>
 const Candidates<AvgPoolProblem<T>>& avg_pool2d_candidates(bool backward);
+namespace cuda {
+template <class T>
+const Candidates<AvgPoolProblem<T>>& avg_pool2d(bool backward);
+}
 
 /// Vector code, one row of one image at a time. inverse[q] is 1 / (the window's divisor).
 template <class T>

@@ -54,15 +54,17 @@ Tensor cat(const std::vector<Tensor>& tensors, std::int64_t wanted) {
   const Tensor y = empty(shape, {.dtype = first.dtype(),
                                  .device = first.device(),
                                  .format = channels_last ? Format::channels_last : Format::contiguous});
-  run("cat", y.device(), [&] {
+  const auto copy_blocks = [&](const Candidates<BlockCopyProblem>& kernel) {
     std::int64_t start = 0;
     for (const Tensor& x : tensors) {
       if (x.numel() == 0) continue;
       const Tensor place = y.as_strided(x.shape(), y.strides(), start * y.strides()[dim]);
-      cpu::block_copy().run({x.view(), place.view()});
+      kernel.run({x.view(), place.view()});
       start += x.shape()[dim];
     }
-  });
+  };
+  run(
+      "cat", y.device(), [&] { copy_blocks(cpu::block_copy()); }, [&] { copy_blocks(cuda::block_copy()); });
   if (recording(tensors)) {
     auto node = std::make_shared<CatNode>();
     node->dim = dim;

@@ -13,5 +13,8 @@ struct BlockCopyProblem {
 namespace cpu {
 const Candidates<BlockCopyProblem>& block_copy();
 }
+namespace cuda {
+const Candidates<BlockCopyProblem>& block_copy();
+}
 
 }  // namespace gradus

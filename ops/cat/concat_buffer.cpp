@@ -20,10 +20,10 @@ struct AppendNode final : Node {
   void release() override {}
 };
 
-/// Writes x into the buffer's channels from `begin` on. Not an in-place write in the tape's sense: nobody has seen these
-/// channels yet, and the tensors that readers saved are views of earlier ones.
+/// Writes x into the buffer's channels from `begin` on. Not an in-place write in the tape's sense: nobody has seen
+/// these channels yet, and the tensors that readers saved are views of earlier ones.
 void write_channels(const Tensor& buffer, const Tensor& x, std::int64_t begin) {
-  run("cat", x.device(), [&] {
+  run_anywhere("cat", x.device(), [&] {
     const MemoryView window{buffer.as_strided(x.shape(), buffer.strides(), begin).data_ptr(), buffer.dtype(), x.shape(),
                             buffer.strides()};
     backend(x.device()).copy(x.view(), window);
@@ -39,8 +39,8 @@ Tensor first_channels(const Tensor& buffer, std::int64_t channels) {
 }  // namespace
 
 ConcatBuffer::ConcatBuffer(const Tensor& x, std::int64_t capacity) {
-  check<ShapeError>(x.rank() == 4 && x.size(1) <= capacity, "ConcatBuffer: needs [N,C,H,W] with at most {} channels\n  x  {}",
-                    capacity, describe(x));
+  check<ShapeError>(x.rank() == 4 && x.size(1) <= capacity,
+                    "ConcatBuffer: needs [N,C,H,W] with at most {} channels\n  x  {}", capacity, describe(x));
   Shape shape = x.shape();
   shape[1] = capacity;
   buffer_ = empty(shape, {.dtype = x.dtype(), .device = x.device(), .format = Format::channels_last});
@@ -56,8 +56,9 @@ ConcatBuffer::ConcatBuffer(const Tensor& x, std::int64_t capacity) {
 Tensor ConcatBuffer::append(const Tensor& y) {
   check_same_dtype("ConcatBuffer", {{"held", &held_}, {"y", &y}});
   check_same_device("ConcatBuffer", {{"held", &held_}, {"y", &y}});
-  check<ShapeError>(y.rank() == 4 && y.size(0) == held_.size(0) && y.size(2) == held_.size(2) && y.size(3) == held_.size(3),
-                    "ConcatBuffer: sizes other than the channels' differ\n{}", describe({{"held", &held_}, {"y", &y}}));
+  check<ShapeError>(
+      y.rank() == 4 && y.size(0) == held_.size(0) && y.size(2) == held_.size(2) && y.size(3) == held_.size(3),
+      "ConcatBuffer: sizes other than the channels' differ\n{}", describe({{"held", &held_}, {"y", &y}}));
   const std::int64_t held = held_.size(1), channels = held + y.size(1);
   check<ShapeError>(channels <= buffer_.size(1), "ConcatBuffer: {} channels do not fit a buffer of {}\n{}", channels,
                     buffer_.size(1), describe({{"held", &held_}, {"y", &y}}));

@@ -118,12 +118,11 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
                     "conv2d: bias is [{}], one for each output channel\n{}", c.K, operands());
 
   const Tensor y = channels_last_empty({c.N, c.K, c.P, c.Q}, x);
-  run("conv2d.forward", x.device(), [&] {
-    const Tensor xd = dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
-    const Tensor bd = bias.defined() ? dense(bias, Format::contiguous) : bias;
-    cpu::conv2d_forward().run(
-        {c, x.dtype(), xd.data_ptr(), wd.data_ptr(), bd.defined() ? bd.data_ptr() : nullptr, y.data_ptr()});
-  });
+  const Tensor xd = dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
+  const Tensor bd = bias.defined() ? dense(bias, Format::contiguous) : bias;
+  const ConvForward p{c, x.dtype(), xd.data_ptr(), wd.data_ptr(), bd.defined() ? bd.data_ptr() : nullptr, y.data_ptr()};
+  run(
+      "conv2d.forward", x.device(), [&] { cpu::conv2d_forward().run(p); }, [&] { cuda::conv2d_forward().run(p); });
   const bool taped = bias.defined() ? recording({x, weight, bias}) : recording({x, weight});
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();
@@ -150,10 +149,10 @@ Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_
                     to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
 
   const Tensor gx = channels_last_empty(x_shape, gy);
-  run(op, gy.device(), [&] {
-    const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
-    cpu::conv2d_backward_input().run({c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()});
-  });
+  const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
+  const ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()};
+  run(
+      op, gy.device(), [&] { cpu::conv2d_backward_input().run(p); }, [&] { cuda::conv2d_backward_input().run(p); });
   if (recording({gy, weight})) {
     auto node = std::make_shared<InputGradNode>();
     if (weight.requires_grad()) node->gy = gy;
@@ -176,10 +175,10 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight
                     to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
 
   const Tensor gw = channels_last_empty(weight_shape, x);
-  run(op, x.device(), [&] {
-    const Tensor xd = dense(x, Format::channels_last), gyd = dense(gy, Format::channels_last);
-    cpu::conv2d_backward_weight().run({c, x.dtype(), xd.data_ptr(), gyd.data_ptr(), gw.data_ptr()});
-  });
+  const Tensor xd = dense(x, Format::channels_last), gyd = dense(gy, Format::channels_last);
+  const ConvBackwardWeight p{c, x.dtype(), xd.data_ptr(), gyd.data_ptr(), gw.data_ptr()};
+  run(
+      op, x.device(), [&] { cpu::conv2d_backward_weight().run(p); }, [&] { cuda::conv2d_backward_weight().run(p); });
   if (recording({x, gy})) {
     auto node = std::make_shared<WeightGradNode>();
     if (gy.requires_grad()) node->x = x;

@@ -1,5 +1,5 @@
 #pragma once
-// conv2d on plain memory, CPU: the three kernels and their candidates.
+// conv2d on plain memory: the three kernels and their candidates.
 //
 // All work on dense channels-last memory: x [N,H,W,C], weight [K,R,S,C/groups], y [N,P,Q,K]; gradients gx, gw, gy
 // alike. Multiply-adds of each kernel: N P Q K R S C/groups.
@@ -78,4 +78,9 @@ void backward_input_groups(const ConvBackwardInput&);
 void backward_weight_groups(const ConvBackwardWeight&);
 
 }  // namespace cpu
+namespace cuda {
+const Candidates<ConvForward>& conv2d_forward();
+const Candidates<ConvBackwardInput>& conv2d_backward_input();
+const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
+}  // namespace cuda
 }  // namespace gradus

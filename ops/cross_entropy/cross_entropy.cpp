@@ -45,11 +45,15 @@ struct Target {
   /// q in full, a constant.
   Tensor weights(const Tensor& x) const {
     const Tensor q = empty_like(x);
-    run("cross_entropy.weights", x.device(), [&] {
-      cpu::cross_entropy_weights({x.dtype(), over_positions(x.shape(), class_dim),
-                                  over_positions(q.strides(), class_dim), q.strides()[class_dim], kernel(x),
-                                  q.data_ptr()});
-    });
+    const CrossEntropyWeightsProblem p{x.dtype(),
+                                       over_positions(x.shape(), class_dim),
+                                       over_positions(q.strides(), class_dim),
+                                       q.strides()[class_dim],
+                                       kernel(x),
+                                       q.data_ptr()};
+    run(
+        "cross_entropy.weights", x.device(), [&] { cpu::cross_entropy_weights(p); },
+        [&] { cuda::cross_entropy_weights(p); });
     return q;
   }
 };
@@ -132,14 +136,24 @@ struct CrossEntropyNode final : Node {
       return {affine(g, scale, 0) * (softmax(input, dim) * sum(q, {dim}, true) - q)};
     }
     Tensor gx = empty_like(input);
-    run("cross_entropy.backward", gy.device(), [&] {
-      const Shape positions = over_positions(input.shape(), dim);
-      cpu::cross_entropy_backward().run(
-          {input.dtype(), positions, over_positions(input.strides(), dim), over_positions(gx.strides(), dim),
-           reduction == Reduction::none ? gy.strides() : Strides::filled(positions.size(), 0), log_total.strides(),
-           input.strides()[dim], gx.strides()[dim], input.data_ptr(), target.kernel(input), log_total.data<double>(),
-           gy.data_ptr(), scale, gx.data_ptr()});
-    });
+    const Shape positions = over_positions(input.shape(), dim);
+    const CrossEntropyGradProblem p{input.dtype(),
+                                    positions,
+                                    over_positions(input.strides(), dim),
+                                    over_positions(gx.strides(), dim),
+                                    reduction == Reduction::none ? gy.strides() : Strides::filled(positions.size(), 0),
+                                    log_total.strides(),
+                                    input.strides()[dim],
+                                    gx.strides()[dim],
+                                    input.data_ptr(),
+                                    target.kernel(input),
+                                    log_total.data<double>(),
+                                    gy.data_ptr(),
+                                    scale,
+                                    gx.data_ptr()};
+    run(
+        "cross_entropy.backward", gy.device(), [&] { cpu::cross_entropy_backward().run(p); },
+        [&] { cuda::cross_entropy_backward().run(p); });
     return {gx};
   }
 };
@@ -164,11 +178,11 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
   const Shape positions = over_positions(x.shape(), dim);
   const Tensor losses = empty(positions, {.dtype = x.dtype(), .device = x.device()});
   Tensor log_total = empty(positions, {.dtype = DType::f64, .device = x.device()});
-  run("cross_entropy", x.device(), [&] {
-    cpu::cross_entropy().run({x.dtype(), positions, over_positions(x.strides(), dim), losses.strides(),
-                              x.strides()[dim], x.data_ptr(), t.kernel(x), losses.data_ptr(),
-                              log_total.data<double>()});
-  });
+  const CrossEntropyProblem p{x.dtype(),        positions,         over_positions(x.strides(), dim),
+                              losses.strides(), x.strides()[dim],  x.data_ptr(),
+                              t.kernel(x),      losses.data_ptr(), log_total.data<double>()};
+  run(
+      "cross_entropy", x.device(), [&] { cpu::cross_entropy().run(p); }, [&] { cuda::cross_entropy().run(p); });
   const Tensor y = reduced(losses, options.reduction, mean_divisor);
   if (recording({x})) {
     auto node = std::make_shared<CrossEntropyNode>();
@@ -189,7 +203,7 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& opt
   // The label's element alone is read: times a weight of 0, an infinite one elsewhere would spoil the sum.
   Tensor index = empty(target.shape(), {.dtype = DType::i64, .device = x.device()});
   Tensor weight = ones(target.shape(), {.dtype = x.dtype(), .device = x.device()});
-  run("nll_loss", x.device(), [&] {
+  run_anywhere("nll_loss", x.device(), [&] {
     std::vector<std::int64_t> labels = target.to_vector<std::int64_t>();
     std::vector<double> weights(labels.size(), 1.0);
     const auto of_class = t.weight.defined() ? t.weight.to_vector<double>() : std::vector<double>();

@@ -59,5 +59,10 @@ const Candidates<CrossEntropyProblem>& cross_entropy();
 const Candidates<CrossEntropyGradProblem>& cross_entropy_backward();
 void cross_entropy_weights(const CrossEntropyWeightsProblem&);
 }  // namespace cpu
+namespace cuda {
+const Candidates<CrossEntropyProblem>& cross_entropy();
+const Candidates<CrossEntropyGradProblem>& cross_entropy_backward();
+void cross_entropy_weights(const CrossEntropyWeightsProblem&);
+}  // namespace cuda
 
 }  // namespace gradus

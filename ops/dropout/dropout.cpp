@@ -31,14 +31,14 @@ struct DropoutNode final : Node {
 Tensor masked(const Tensor& x_any, const Mask& mask) {
   const Tensor x = contiguous(x_any, Format::channels_last);
   Tensor y = empty(x.shape(), {.dtype = x.dtype(), .device = x.device(), .format = Format::channels_last});
-  run(mask.op, x.device(), [&] {
-    dispatch_float(mask.op, x.dtype(), [&]<class T>(T) {
-      const std::int64_t samples = x.rank() == 0 ? 1 : x.shape()[0];
-      const std::int64_t group = mask.per_sample && samples > 0 ? x.numel() / samples : 1;
-      const auto threshold = static_cast<std::uint32_t>(std::min(std::round(mask.p * 0x1p32), 0x1p32 - 1));
-      dropout_candidates<T>().run({mask.philox, threshold, 1 / (1 - mask.p), x.numel(),
-                                   std::max<std::int64_t>(1, group), x.data<T>(), y.data<T>()});
-    });
+  const std::int64_t samples = x.rank() == 0 ? 1 : x.shape()[0];
+  const std::int64_t group = mask.per_sample && samples > 0 ? x.numel() / samples : 1;
+  const auto threshold = static_cast<std::uint32_t>(std::min(std::round(mask.p * 0x1p32), 0x1p32 - 1));
+  dispatch_float(mask.op, x.dtype(), [&]<class T>(T) {
+    const DropoutProblem<T> p{mask.philox, threshold,  1 / (1 - mask.p), x.numel(), std::max<std::int64_t>(1, group),
+                              x.data<T>(), y.data<T>()};
+    run(
+        mask.op, x.device(), [&] { dropout_candidates<T>().run(p); }, [&] { cuda::dropout<T>().run(p); });
   });
   if (recording({x})) {
     auto node = std::make_shared<DropoutNode>();

@@ -21,6 +21,10 @@ struct DropoutProblem {
 };
 template <class T>
 const Candidates<DropoutProblem<T>>& dropout_candidates();
+namespace cuda {
+template <class T>
+const Candidates<DropoutProblem<T>>& dropout();
+}
 
 struct DropoutSimd {
   /// Elements begin … end-1, begin a multiple of 4, one word each.

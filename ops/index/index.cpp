@@ -37,12 +37,14 @@ void check_index(const char* op, const Shape& large, int dim, const Tensor& inde
   check<ShapeError>(fits, "{}: an index of shape {} does not fit {} along dim {}\n{}", op, to_string(index.shape()),
                     to_string(large), dim, describe({{"x", &x}, {"index", &index}}));
   if (index.is_meta()) return;
-  const Strides& steps = index.strides();
   Shape shape = index.shape();  // what an expanded index repeats is looked at once
   for (int d = 0; d < index.rank(); ++d)
-    if (steps[d] == 0 && shape[d] > 1) shape[d] = 1;
+    if (index.strides()[d] == 0 && shape[d] > 1) shape[d] = 1;
+  const Tensor once = index.as_strided(shape, index.strides(), index.offset());
+  const Tensor host = index.device() == kCpu ? once : empty(shape, {.dtype = DType::i64}).copy_(once);
+  const Strides& steps = host.strides();
   Dims at = Dims::filled(index.rank(), 0);
-  const auto* values = index.data<std::int64_t>();
+  const auto* values = host.data<std::int64_t>();
   for (std::int64_t i = 0; i < numel(shape); ++i) {
     std::int64_t offset = 0;
     for (int d = 0; d < index.rank(); ++d) offset += at[d] * steps[d];
@@ -66,7 +68,9 @@ IndexProblem problem(int dim, const Tensor& index, const Tensor& large, const Te
 
 Tensor gather_checked(const Tensor& x, int dim, const Tensor& index) {
   Tensor y = empty(index.shape(), {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
-  run("gather", x.device(), [&] { cpu::gather().run(problem(dim, index, x, y)); });
+  const IndexProblem p = problem(dim, index, x, y);
+  run(
+      "gather", x.device(), [&] { cpu::gather().run(p); }, [&] { cuda::gather().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<GatherNode>();
     node->dim = dim;
@@ -90,7 +94,9 @@ Tensor scatter_add(const Shape& shape, std::int64_t wanted, const Tensor& index,
                     describe({{"x", &x}, {"index", &index}}));
   check_index("scatter_add", shape, dim, index, x);
   Tensor y = zeros(shape, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
-  run("scatter_add", x.device(), [&] { cpu::scatter_add().run(problem(dim, index, y, x)); });
+  const IndexProblem p = problem(dim, index, y, x);
+  run(
+      "scatter_add", x.device(), [&] { cpu::scatter_add().run(p); }, [&] { cuda::scatter_add().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<ScatterAddNode>();
     node->dim = dim;

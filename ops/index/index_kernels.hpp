@@ -22,5 +22,9 @@ namespace cpu {
 const Candidates<IndexProblem>& gather();
 const Candidates<IndexProblem>& scatter_add();
 }  // namespace cpu
+namespace cuda {
+const Candidates<IndexProblem>& gather();
+const Candidates<IndexProblem>& scatter_add();
+}  // namespace cuda
 
 }  // namespace gradus

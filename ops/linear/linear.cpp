@@ -51,22 +51,21 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   }
 
   const Tensor y = empty({x.size(0), weight.size(0)}, {.dtype = x.dtype(), .device = x.device()});
-  run("linear", x.device(), [&] {
-    const auto readable = [](const Tensor& t, std::int64_t rows, std::int64_t columns, int row, int column) {
-      return blas_reads(rows, columns, t.strides()[row], t.strides()[column]) ? t : t.clone(Format::contiguous);
-    };
-    const Tensor a = readable(x, x.size(0), x.size(1), 0, 1);
-    const Tensor b = readable(weight, weight.size(1), weight.size(0), 1, 0);
-    const Tensor c = bias.defined() ? dense(bias, Format::contiguous) : bias;
-    MatmulProblem p{};
-    p.dtype = x.dtype();
-    p.m = y.size(0), p.n = y.size(1), p.k = x.size(1);
-    p.a_row = a.strides()[0], p.a_column = a.strides()[1];
-    p.b_row = b.strides()[1], p.b_column = b.strides()[0];
-    p.a = a.data_ptr(), p.b = b.data_ptr(), p.y = y.data_ptr();
-    p.bias = c.defined() ? c.data_ptr() : nullptr;
-    cpu::matmul().run(p);
-  });
+  const auto readable = [](const Tensor& t, std::int64_t rows, std::int64_t columns, int row, int column) {
+    return blas_reads(rows, columns, t.strides()[row], t.strides()[column]) ? t : t.clone(Format::contiguous);
+  };
+  const Tensor a = readable(x, x.size(0), x.size(1), 0, 1);
+  const Tensor b = readable(weight, weight.size(1), weight.size(0), 1, 0);
+  const Tensor c = bias.defined() ? dense(bias, Format::contiguous) : bias;
+  MatmulProblem p{};
+  p.dtype = x.dtype();
+  p.m = y.size(0), p.n = y.size(1), p.k = x.size(1);
+  p.a_row = a.strides()[0], p.a_column = a.strides()[1];
+  p.b_row = b.strides()[1], p.b_column = b.strides()[0];
+  p.a = a.data_ptr(), p.b = b.data_ptr(), p.y = y.data_ptr();
+  p.bias = c.defined() ? c.data_ptr() : nullptr;
+  run(
+      "linear", x.device(), [&] { cpu::matmul().run(p); }, [&] { cuda::matmul().run(p); });
   if (recording({x, weight, bias})) {
     auto node = std::make_shared<LinearNode>();
     if (weight.requires_grad()) node->x = x;

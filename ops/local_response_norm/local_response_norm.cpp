@@ -22,10 +22,11 @@ struct WindowSumNode final : Node {
 Tensor window_sum(const Tensor& x_any, ChannelWindow window) {
   const Tensor x = contiguous(x_any, Format::channels_last);
   Tensor y = empty_like(x);
-  run("channel_window_sum", x.device(), [&] {
-    dispatch_float("channel_window_sum", x.dtype(), [&]<class T>(T) {
-      channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>());
-    });
+  dispatch_float("channel_window_sum", x.dtype(), [&]<class T>(T) {
+    run(
+        "channel_window_sum", x.device(),
+        [&] { channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>()); },
+        [&] { cuda::channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>()); });
   });
   if (recording({x})) {
     auto node = std::make_shared<WindowSumNode>();
@@ -39,12 +40,15 @@ Grads WindowSumNode::backward(const Tensor& gy) { return {window_sum(gy, window.
 
 void run_kernel(const Tensor& x, const Tensor& gy, const Tensor& to, ChannelWindow window,
                 const LocalResponseNormOptions& options) {
-  run(gy.defined() ? "local_response_norm.backward" : "local_response_norm", x.device(), [&] {
-    dispatch_float("local_response_norm", x.dtype(), [&]<class T>(T) {
-      local_response_norm_candidates<T>(gy.defined())
-          .run({pixels_of(x), x.shape()[1], window, options.alpha / static_cast<double>(options.size), options.beta,
-                options.k, x.data<T>(), gy.defined() ? gy.data<T>() : nullptr, to.data<T>()});
-    });
+  const bool backward = gy.defined();
+  dispatch_float("local_response_norm", x.dtype(), [&]<class T>(T) {
+    const LrnProblem<T> p{pixels_of(x), x.shape()[1], window,      options.alpha / static_cast<double>(options.size),
+                          options.beta, options.k,    x.data<T>(), backward ? gy.data<T>() : nullptr,
+                          to.data<T>()};
+    run(
+        backward ? "local_response_norm.backward" : "local_response_norm", x.device(),
+        [&] { local_response_norm_candidates<T>(backward).run(p); },
+        [&] { cuda::local_response_norm<T>(backward).run(p); });
   });
 }
 

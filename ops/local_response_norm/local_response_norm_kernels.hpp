@@ -31,6 +31,13 @@ const Candidates<LrnProblem<T>>& local_response_norm_candidates(bool backward);
 template <class T>
 void channel_window_sum(const T* x, std::int64_t pixels, std::int64_t channels, ChannelWindow window, T* y);
 
+namespace cuda {
+template <class T>
+const Candidates<LrnProblem<T>>& local_response_norm(bool backward);
+template <class T>
+void channel_window_sum(const T* x, std::int64_t pixels, std::int64_t channels, ChannelWindow window, T* y);
+}  // namespace cuda
+
 struct LrnSimd {
   /// Pixels begin … end-1. `scratch` holds 4 * (channels + before + after).
   void (*forward)(const LrnProblem<float>& p, std::int64_t begin, std::int64_t end, float* scratch);

@@ -47,20 +47,19 @@ Tensor product(const Tensor& a, const Tensor& b) {
   shape.push_back(p.m);
   shape.push_back(p.n);
   const Tensor y = empty(shape, {.dtype = a.dtype(), .device = a.device()});
-  run("matmul", a.device(), [&] {
-    const Tensor left = readable(a), right = readable(b);
-    const auto strides_of = [&](const Tensor& x) {
-      Strides strides = Strides::filled(batch.size(), 0);
-      for (int d = 0; d < x.rank() - 2; ++d)
-        if (x.shape()[d] != 1) strides[batch.size() - (x.rank() - 2) + d] = x.strides()[d];
-      return strides;
-    };
-    p.a_batch = strides_of(left), p.b_batch = strides_of(right), p.y_batch = strides_of(y);
-    p.a_row = left.strides()[left.rank() - 2], p.a_column = left.strides()[left.rank() - 1];
-    p.b_row = right.strides()[right.rank() - 2], p.b_column = right.strides()[right.rank() - 1];
-    p.a = left.data_ptr(), p.b = right.data_ptr(), p.y = y.data_ptr();
-    cpu::matmul().run(p);
-  });
+  const Tensor left = readable(a), right = readable(b);
+  const auto strides_of = [&](const Tensor& x) {
+    Strides strides = Strides::filled(batch.size(), 0);
+    for (int d = 0; d < x.rank() - 2; ++d)
+      if (x.shape()[d] != 1) strides[batch.size() - (x.rank() - 2) + d] = x.strides()[d];
+    return strides;
+  };
+  p.a_batch = strides_of(left), p.b_batch = strides_of(right), p.y_batch = strides_of(y);
+  p.a_row = left.strides()[left.rank() - 2], p.a_column = left.strides()[left.rank() - 1];
+  p.b_row = right.strides()[right.rank() - 2], p.b_column = right.strides()[right.rank() - 1];
+  p.a = left.data_ptr(), p.b = right.data_ptr(), p.y = y.data_ptr();
+  run(
+      "matmul", a.device(), [&] { cpu::matmul().run(p); }, [&] { cuda::matmul().run(p); });
   if (recording({a, b})) {
     auto node = std::make_shared<MatmulNode>();
     if (b.requires_grad()) node->a = a;  // a factor is kept for the other's gradient

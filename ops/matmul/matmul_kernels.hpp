@@ -25,5 +25,8 @@ bool blas_reads(std::int64_t rows, std::int64_t columns, std::int64_t row_stride
 namespace cpu {
 const Candidates<MatmulProblem>& matmul();
 }  // namespace cpu
+namespace cuda {
+const Candidates<MatmulProblem>& matmul();
+}  // namespace cuda
 
 }  // namespace gradus

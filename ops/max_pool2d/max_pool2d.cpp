@@ -13,16 +13,17 @@ using Plan = std::shared_ptr<const PoolPlan>;
 constexpr const char* kKernels[] = {"max_pool2d", "max_pool2d.pick", "max_pool2d.backward"};
 
 void run_task(MaxPoolTask task, const Plan& plan, const Tensor& from, const Tensor& to, const Tensor& position) {
-  run(kKernels[static_cast<int>(task)], from.device(), [&] {
-    dispatch_float("max_pool2d", from.dtype(), [&]<class T>(T) {
-      const auto with = [&]<class I>(I) {
-        max_pool2d_candidates<T, I>(task).run({plan.get(), from.data<T>(), to.data<T>(), position.data<I>()});
-      };
-      if (position.dtype() == DType::u8)
-        with(std::uint8_t{});
-      else
-        with(std::int64_t{});
-    });
+  dispatch_float("max_pool2d", from.dtype(), [&]<class T>(T) {
+    const auto with = [&]<class I>(I) {
+      const MaxPoolProblem<T, I> p{plan.get(), from.data<T>(), to.data<T>(), position.data<I>()};
+      run(
+          kKernels[static_cast<int>(task)], from.device(), [&] { max_pool2d_candidates<T, I>(task).run(p); },
+          [&] { cuda::max_pool2d<T, I>(task).run(p); });
+    };
+    if (position.dtype() == DType::u8)
+      with(std::uint8_t{});
+    else
+      with(std::int64_t{});
   });
 }
 
@@ -99,19 +100,10 @@ Tensor indices_of(const Pooled& pooled) {
   const PoolPlan& plan = *pooled.plan;
   Tensor indices = empty(plan.out, {.dtype = DType::i64, .device = pooled.y.device(), .format = Format::channels_last});
   indices.copy_(pooled.position);
-  run("max_pool2d.indices", pooled.y.device(), [&] {
-    auto* index = indices.data<std::int64_t>();
-    for (std::int64_t n = 0; n < plan.out[0]; ++n)
-      for (std::int64_t p = 0; p < plan.out[2]; ++p) {
-        const PoolRow row = pool_row(plan, p);
-        for (std::int64_t q = 0; q < plan.out[3]; ++q)
-          for (std::int64_t c = 0; c < plan.out[1]; ++c, ++index) {
-            const std::int64_t h = row.h_begin + *index / row.widest * row.h_step;
-            const std::int64_t w = row.w_begin[q] + *index % row.widest * row.w_step;
-            *index = row.h_count > 0 && row.w_count[q] > 0 ? h * plan.in[3] + w : -1;
-          }
-      }
-  });
+  auto* index = indices.data<std::int64_t>();
+  run(
+      "max_pool2d.indices", pooled.y.device(), [&] { cpu::max_pool2d_indices(plan, index); },
+      [&] { cuda::max_pool2d_indices(plan, index); });
   return indices;
 }
 

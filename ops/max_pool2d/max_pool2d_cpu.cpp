@@ -143,6 +143,19 @@ const Candidates<MaxPoolProblem<T, I>>& max_pool2d_candidates(MaxPoolTask task) 
   return all[static_cast<int>(task)];
 }
 
+void cpu::max_pool2d_indices(const PoolPlan& plan, int64_t* index) {
+  for (int64_t n = 0; n < plan.out[0]; ++n)
+    for (int64_t p = 0; p < plan.out[2]; ++p) {
+      const PoolRow row = pool_row(plan, p);
+      for (int64_t q = 0; q < plan.out[3]; ++q)
+        for (int64_t c = 0; c < plan.out[1]; ++c, ++index) {
+          const int64_t h = row.h_begin + *index / row.widest * row.h_step;
+          const int64_t w = row.w_begin[q] + *index % row.widest * row.w_step;
+          *index = row.h_count > 0 && row.w_count[q] > 0 ? h * plan.in[3] + w : -1;
+        }
+    }
+}
+
 #define GRADUS_INSTANTIATE(T, I) template const Candidates<MaxPoolProblem<T, I>>& max_pool2d_candidates(MaxPoolTask);
 GRADUS_INSTANTIATE(float, std::uint8_t)
 GRADUS_INSTANTIATE(double, std::uint8_t)

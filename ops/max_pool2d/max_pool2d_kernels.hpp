@@ -28,6 +28,18 @@ struct MaxPoolProblem {
 };
 template <class T, class I>
 const Candidates<MaxPoolProblem<T, I>>& max_pool2d_candidates(MaxPoolTask task);
+namespace cuda {
+template <class T, class I>
+const Candidates<MaxPoolProblem<T, I>>& max_pool2d(MaxPoolTask task);
+}
+
+/// Turns positions in windows, as they lie like y, into positions in the plane; -1 where a window is empty.
+namespace cpu {
+void max_pool2d_indices(const PoolPlan& plan, std::int64_t* index);
+}
+namespace cuda {
+void max_pool2d_indices(const PoolPlan& plan, std::int64_t* index);
+}
 
 /// Vector code, one row of one image at a time.
 template <class T, class I>

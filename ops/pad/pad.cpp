@@ -37,9 +37,9 @@ Tensor pad(const Tensor& x, const Dims& padding, double value) {
     shape[d] += padding[2 * i] + padding[2 * i + 1];
   }
   const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
-  run("pad", x.device(), [&] {
-    cpu::pad().run({x.dtype(), x.shape(), shape, x.strides(), y.strides(), before, value, x.data_ptr(), y.data_ptr()});
-  });
+  const PadProblem p{x.dtype(), x.shape(), shape, x.strides(), y.strides(), before, value, x.data_ptr(), y.data_ptr()};
+  run(
+      "pad", x.device(), [&] { cpu::pad().run(p); }, [&] { cuda::pad().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<PadNode>();
     node->before = before;

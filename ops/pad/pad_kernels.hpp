@@ -19,5 +19,8 @@ struct PadProblem {
 namespace cpu {
 const Candidates<PadProblem>& pad();
 }
+namespace cuda {
+const Candidates<PadProblem>& pad();
+}
 
 }  // namespace gradus

@@ -71,23 +71,26 @@ Tensor apply(Binary op, const Tensor& a, const Tensor& b) {
   const char* name = kNames[index];
   check_same_device(name, {{"a", &a}, {"b", &b}});
   check_same_dtype(name, {{"a", &a}, {"b", &b}});
-  const int dtype =
-      dispatch_float(name, a.dtype(), []<class T>(T) { return std::is_same_v<T, float> ? 0 : 1; });
+  const int dtype = dispatch_float(name, a.dtype(), []<class T>(T) { return std::is_same_v<T, float> ? 0 : 1; });
   const Shape shape = broadcast_shapes(name, a.shape(), b.shape());
-  Tensor y = a.shape() == shape ? empty_like(a) : b.shape() == shape ? empty_like(b)
-                                                                     : empty(shape, {.dtype = a.dtype(), .device = a.device()});
-  run(name, a.device(), [&] {
-    const auto widened = [&](const Tensor& x) {  // 0 along broadcast dims
-      Strides strides = Strides::filled(shape.size(), 0);
-      const int lead = shape.size() - x.rank();
-      for (int d = 0; d < x.rank(); ++d)
-        if (x.shape()[d] != 1) strides[lead + d] = x.strides()[d];
-      return strides;
-    };
-    const Strides sa = widened(a), sb = widened(b);
-    const StridedLoop<3> loop(shape, {&y.strides(), &sa, &sb});
-    pointwise_simd().binary[index][dtype]({&loop, a.data_ptr(), b.data_ptr(), y.data_ptr()});
-  });
+  Tensor y = a.shape() == shape   ? empty_like(a)
+             : b.shape() == shape ? empty_like(b)
+                                  : empty(shape, {.dtype = a.dtype(), .device = a.device()});
+  const auto widened = [&](const Tensor& x) {  // 0 along broadcast dims
+    Strides strides = Strides::filled(shape.size(), 0);
+    const int lead = shape.size() - x.rank();
+    for (int d = 0; d < x.rank(); ++d)
+      if (x.shape()[d] != 1) strides[lead + d] = x.strides()[d];
+    return strides;
+  };
+  const Strides sa = widened(a), sb = widened(b);
+  const StridedLoop<3> loop(shape, {&y.strides(), &sa, &sb});
+  const BinaryRun p{&loop, a.data_ptr(), b.data_ptr(), y.data_ptr()};
+  run(
+      name, a.device(), [&] { pointwise_simd().binary[index][dtype](p); },
+      [&] {
+        cuda::binary().run({op, a.dtype(), p});
+      });
   const bool has_gradient = op != Binary::Greater && op != Binary::Equal;
   if (has_gradient && recording({a, b})) {
     auto node = std::make_shared<BinaryNode>();

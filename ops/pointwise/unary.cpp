@@ -66,11 +66,14 @@ struct UnaryNode final : Node {
     const Tensor k = kept.get(*this);
     if (grad_enabled()) return {gy * derivative(op, k, params)};
     Tensor gx = empty_like(k);
-    run(kGradNames[static_cast<int>(op)], gy.device(), [&] {
-      const StridedLoop<3> loop(gx.shape(), {&gx.strides(), &gy.strides(), &k.strides()});
-      pointwise_simd().unary_grad[static_cast<int>(op)][dtype_index(name(), gy)](
-          {&loop, gy.data_ptr(), k.data_ptr(), gx.data_ptr(), params});
-    });
+    const StridedLoop<3> loop(gx.shape(), {&gx.strides(), &gy.strides(), &k.strides()});
+    const UnaryGradRun p{&loop, gy.data_ptr(), k.data_ptr(), gx.data_ptr(), params};
+    const int index = static_cast<int>(op), dtype_at = dtype_index(name(), gy);
+    run(
+        kGradNames[index], gy.device(), [&] { pointwise_simd().unary_grad[index][dtype_at](p); },
+        [&] {
+          cuda::unary_grad().run({op, gy.dtype(), p});
+        });
     return {gx};
   }
 };
@@ -79,10 +82,13 @@ Tensor apply(Unary op, const Tensor& x, UnaryParams params = {}) {
   const int index = static_cast<int>(op);
   const int dtype = dtype_index(kNames[index], x);
   Tensor y = empty_like(x);
-  run(kNames[index], x.device(), [&] {
-    const StridedLoop<2> loop(y.shape(), {&y.strides(), &x.strides()});
-    pointwise_simd().unary[index][dtype]({&loop, x.data_ptr(), y.data_ptr(), params});
-  });
+  const StridedLoop<2> loop(y.shape(), {&y.strides(), &x.strides()});
+  const UnaryRun p{&loop, x.data_ptr(), y.data_ptr(), params};
+  run(
+      kNames[index], x.device(), [&] { pointwise_simd().unary[index][dtype](p); },
+      [&] {
+        cuda::unary().run({op, x.dtype(), p});
+      });
   if (recording({x})) {
     auto node = std::make_shared<UnaryNode>();
     node->op = op;

@@ -129,11 +129,10 @@ Tensor extreme(bool largest, const Tensor& x, const Dims& dims, bool keepdim) {
   const ReducedDims r(op, x, dims);
   check_extreme(op, x, r);
   Tensor y = empty(r.kept, {.dtype = x.dtype(), .device = x.device()});
-  run(op, x.device(), [&] {
-    ExtremeProblem p = extreme_problem(largest, x, r);
-    p.values = y.data_ptr();
-    cpu::extreme(p);
-  });
+  ExtremeProblem p = extreme_problem(largest, x, r);
+  p.values = y.data_ptr();
+  run(
+      op, x.device(), [&] { cpu::extreme(p); }, [&] { cuda::extreme().run(p); });
   y = finish(y, r, keepdim);
   if (recording({x})) {
     auto node = std::make_shared<ExtremeNode>();
@@ -153,11 +152,10 @@ Tensor arg_extreme(bool largest, const Tensor& x, const Dims& dims, bool keepdim
   const ReducedDims r(op, x, dims);
   check_extreme(op, x, r);
   const Tensor y = empty(r.kept, {.dtype = DType::i64, .device = x.device()});
-  run(op, x.device(), [&] {
-    ExtremeProblem p = extreme_problem(largest, x, r);
-    p.positions = y.data<std::int64_t>();
-    cpu::extreme(p);
-  });
+  ExtremeProblem p = extreme_problem(largest, x, r);
+  p.positions = y.data<std::int64_t>();
+  run(
+      op, x.device(), [&] { cpu::extreme(p); }, [&] { cuda::extreme().run(p); });
   return finish(y, r, keepdim);
 }
 
@@ -175,12 +173,11 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   dispatch_float("sum", x.dtype(), [](auto) {});
   Tensor y = empty(r.kept, {.dtype = x.dtype(), .device = x.device()});
   y = y.as_strided(r.kept, strides_in_order_of(x, r.kept), 0);
-  run("sum", x.device(), [&] {
-    SumProblem p{x.dtype(), x.shape(), x.strides(), y.strides(), y.numel(), x.data_ptr(), y.data_ptr()};
-    for (int d = 0; d < x.rank(); ++d)
-      if (r[d]) p.y_strides[d] = 0;
-    cpu::sum().run(p);
-  });
+  SumProblem p{x.dtype(), x.shape(), x.strides(), y.strides(), y.numel(), x.data_ptr(), y.data_ptr()};
+  for (int d = 0; d < x.rank(); ++d)
+    if (r[d]) p.y_strides[d] = 0;
+  run(
+      "sum", x.device(), [&] { cpu::sum().run(p); }, [&] { cuda::sum().run(p); });
   y = finish(y, r, keepdim);
   if (recording({x})) {
     auto node = std::make_shared<SumNode>();

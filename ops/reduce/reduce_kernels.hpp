@@ -32,6 +32,10 @@ namespace cpu {
 const Candidates<SumProblem>& sum();
 void extreme(const ExtremeProblem&);
 }  // namespace cpu
+namespace cuda {
+const Candidates<SumProblem>& sum();
+const Candidates<ExtremeProblem>& extreme();
+}  // namespace cuda
 
 struct ReduceSimd {
   /// totals[j] += sum over r < count of rows[r][j], j < n. At most 64 rows: f32 adds them up in f32.

@@ -39,16 +39,22 @@ struct SeScaleNode final : Node {
     if (wants_residual()) grads[2] = !relu || spare ? g : empty_like(in);
     if (needs(0)) grads[0] = spare && !wants_residual() ? g : empty_like(in);
     if (needs(1)) grads[1] = empty(inputs[1].shape, {.dtype = dtype, .device = gy.device()});
-    run("se_scale.backward", gy.device(), [&] {
-      se_scale_backward_candidates<T>().run(
-          {in.shape()[0], in.shape()[2] * in.shape()[3], in.shape()[1], in.data<T>(), gates.data<T>(), g.data<T>(),
-           !relu          ? Gate::none
-           : has_residual ? Gate::from_bits
-                          : Gate::from_x,
-           bits.defined() ? static_cast<const std::uint32_t*>(bits.data_ptr()) : nullptr,
-           needs(0) ? grads[0].data<T>() : nullptr, needs(1) ? grads[1].data<T>() : nullptr,
-           wants_residual() && relu ? grads[2].data<T>() : nullptr});
-    });
+    const SeScaleBackward<T> p{in.shape()[0],
+                               in.shape()[2] * in.shape()[3],
+                               in.shape()[1],
+                               in.data<T>(),
+                               gates.data<T>(),
+                               g.data<T>(),
+                               !relu          ? Gate::none
+                               : has_residual ? Gate::from_bits
+                                              : Gate::from_x,
+                               bits.defined() ? static_cast<const std::uint32_t*>(bits.data_ptr()) : nullptr,
+                               needs(0) ? grads[0].data<T>() : nullptr,
+                               needs(1) ? grads[1].data<T>() : nullptr,
+                               wants_residual() && relu ? grads[2].data<T>() : nullptr};
+    run(
+        "se_scale.backward", gy.device(), [&] { se_scale_backward_candidates<T>().run(p); },
+        [&] { cuda::se_scale_backward<T>().run(p); });
     return grads;
   }
 
@@ -67,11 +73,13 @@ struct SeScaleNode final : Node {
     const NoGrad off;
     if (!has_residual) return greater(in * gates, zeros({}, {.dtype = dtype, .device = in.device()}));
     Tensor open = empty_like(in);
-    run("se_scale.expand_bits", in.device(), [&] {
-      dispatch_float(name(), dtype, [&]<class T>(T) {
-        se_scale_expand_bits(static_cast<const std::uint32_t*>(bits.data_ptr()), in.shape()[0],
-                             in.shape()[2] * in.shape()[3], in.shape()[1], open.data<T>());
-      });
+    const std::int64_t images = in.shape()[0], rows = in.shape()[2] * in.shape()[3], channels = in.shape()[1];
+    const auto* words = static_cast<const std::uint32_t*>(bits.data_ptr());
+    dispatch_float(name(), dtype, [&]<class T>(T) {
+      run(
+          "se_scale.expand_bits", in.device(),
+          [&] { se_scale_expand_bits(words, images, rows, channels, open.data<T>()); },
+          [&] { cuda::se_scale_expand_bits(words, images * rows * channels, open.data<T>()); });
     });
     return open;
   }
@@ -100,11 +108,17 @@ Tensor se_scale(const Tensor& x_any, const Tensor& s, const SeScaleOptions& opti
     bits = empty({4 * se_scale_words(images, rows, channels)}, {.dtype = DType::u8, .device = x.device()});
   const Tensor gates = dense(s.detach(), Format::contiguous);
   dispatch_float("se_scale", x.dtype(), [&]<class T>(T) {
-    run("se_scale", x.device(), [&] {
-      se_scale_candidates<T>().run({images, rows, channels, x.data<T>(), gates.data<T>(),
-                                    residual.defined() ? residual.data<T>() : nullptr, options.relu, y.data<T>(),
-                                    bits.defined() ? static_cast<std::uint32_t*>(bits.data_ptr()) : nullptr});
-    });
+    const SeScaleForward<T> p{images,
+                              rows,
+                              channels,
+                              x.data<T>(),
+                              gates.data<T>(),
+                              residual.defined() ? residual.data<T>() : nullptr,
+                              options.relu,
+                              y.data<T>(),
+                              bits.defined() ? static_cast<std::uint32_t*>(bits.data_ptr()) : nullptr};
+    run(
+        "se_scale", x.device(), [&] { se_scale_candidates<T>().run(p); }, [&] { cuda::se_scale<T>().run(p); });
   });
   if (recorded) {
     auto node = std::make_shared<SeScaleNode>();

@@ -36,6 +36,16 @@ const Candidates<SeScaleForward<T>>& se_scale_candidates();
 template <class T>
 const Candidates<SeScaleBackward<T>>& se_scale_backward_candidates();
 
+namespace cuda {
+// The bits lie in plain order here, element e as bit e % 32 of word e / 32; they need fewer words than on the CPU.
+template <class T>
+const Candidates<SeScaleForward<T>>& se_scale();
+template <class T>
+const Candidates<SeScaleBackward<T>>& se_scale_backward();
+template <class T>
+void se_scale_expand_bits(const std::uint32_t* bits, std::int64_t elements, T* open);
+}  // namespace cuda
+
 /// Words of the bits of [images, rows, channels].
 std::int64_t se_scale_words(std::int64_t images, std::int64_t rows, std::int64_t channels);
 /// The bits as T, 1 or 0.

@@ -29,12 +29,22 @@ struct SoftmaxNode final : Node {
       return {kept * (gy - sum(gy * kept, {dim}, true))};
     }
     Tensor gx = empty_like(kept);
-    run(logarithm ? "log_softmax.backward" : "softmax.backward", gy.device(), [&] {
-      cpu::softmax_backward().run({logarithm, gy.dtype(), kept.shape()[dim], without(kept.shape(), dim),
-                                   without(gy.strides(), dim), without(kept.strides(), dim), without(gx.strides(), dim),
-                                   gy.strides()[dim], kept.strides()[dim], gx.strides()[dim], gy.data_ptr(),
-                                   kept.data_ptr(), gx.data_ptr()});
-    });
+    const SoftmaxGradProblem p{logarithm,
+                               gy.dtype(),
+                               kept.shape()[dim],
+                               without(kept.shape(), dim),
+                               without(gy.strides(), dim),
+                               without(kept.strides(), dim),
+                               without(gx.strides(), dim),
+                               gy.strides()[dim],
+                               kept.strides()[dim],
+                               gx.strides()[dim],
+                               gy.data_ptr(),
+                               kept.data_ptr(),
+                               gx.data_ptr()};
+    run(
+        logarithm ? "log_softmax.backward" : "softmax.backward", gy.device(), [&] { cpu::softmax_backward().run(p); },
+        [&] { cuda::softmax_backward().run(p); });
     return {gx};
   }
 };
@@ -44,10 +54,18 @@ Tensor apply(bool logarithm, const Tensor& x, std::int64_t wanted) {
   const int dim = wrap_dim(op, wanted, x.rank());
   dispatch_float(op, x.dtype(), [](auto) {});
   const Tensor y = empty_like(x);
-  run(op, x.device(), [&] {
-    cpu::softmax().run({logarithm, x.dtype(), x.shape()[dim], without(x.shape(), dim), without(x.strides(), dim),
-                        without(y.strides(), dim), x.strides()[dim], y.strides()[dim], x.data_ptr(), y.data_ptr()});
-  });
+  const SoftmaxProblem p{logarithm,
+                         x.dtype(),
+                         x.shape()[dim],
+                         without(x.shape(), dim),
+                         without(x.strides(), dim),
+                         without(y.strides(), dim),
+                         x.strides()[dim],
+                         y.strides()[dim],
+                         x.data_ptr(),
+                         y.data_ptr()};
+  run(
+      op, x.device(), [&] { cpu::softmax().run(p); }, [&] { cuda::softmax().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<SoftmaxNode>();
     node->logarithm = logarithm;

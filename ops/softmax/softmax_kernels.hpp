@@ -34,6 +34,10 @@ namespace cpu {
 const Candidates<SoftmaxProblem>& softmax();
 const Candidates<SoftmaxGradProblem>& softmax_backward();
 }  // namespace cpu
+namespace cuda {
+const Candidates<SoftmaxProblem>& softmax();
+const Candidates<SoftmaxGradProblem>& softmax_backward();
+}  // namespace cuda
 
 /// On n consecutive floats.
 struct SoftmaxSimd {

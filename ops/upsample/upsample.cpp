@@ -70,14 +70,19 @@ InterpolateProblem problem(const Resize& resize, const Tensor& in, const Tensor&
 
 Tensor forward(const Tensor& x, const Resize& resize) {
   const Tensor y = empty(resize.out, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
-  run("interpolate", x.device(), [&] { cpu::interpolate().run(problem(resize, x, y)); });
+  const InterpolateProblem p = problem(resize, x, y);
+  run(
+      "interpolate", x.device(), [&] { cpu::interpolate().run(p); }, [&] { cuda::interpolate().run(p); });
   record(y, x, resize, false);
   return y;
 }
 
 Tensor backward(const Tensor& gy, const Resize& resize) {
   const Tensor gx = zeros(resize.in, {.dtype = gy.dtype(), .device = gy.device(), .format = gy.format()});
-  run("interpolate.backward", gy.device(), [&] { cpu::interpolate_backward().run(problem(resize, gx, gy)); });
+  const InterpolateProblem p = problem(resize, gx, gy);
+  run(
+      "interpolate.backward", gy.device(), [&] { cpu::interpolate_backward().run(p); },
+      [&] { cuda::interpolate_backward().run(p); });
   record(gx, gy, resize, true);
   return gx;
 }

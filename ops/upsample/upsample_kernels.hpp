@@ -29,5 +29,9 @@ namespace cpu {
 const Candidates<InterpolateProblem>& interpolate();
 const Candidates<InterpolateProblem>& interpolate_backward();  // `in` is zero beforehand
 }  // namespace cpu
+namespace cuda {
+const Candidates<InterpolateProblem>& interpolate();
+const Candidates<InterpolateProblem>& interpolate_backward();  // `in` is zero beforehand
+}  // namespace cuda
 
 }  // namespace gradus

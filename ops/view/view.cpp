@@ -28,7 +28,7 @@ Tensor on_tape(const char* op, const Tensor& x, Tensor y, Rule rule) {
 
 /// y of x's shape that is zero but for one strided window, which is gy: the backward of narrow, slice and select.
 struct Window {
-  Shape shape;         // of x
+  Shape shape;               // of x
   Dims start, step, length;  // the window, per dim of x
 };
 Tensor scatter_window(const Tensor& gy, const Window& window);
@@ -47,7 +47,8 @@ Tensor window_of(const Tensor& x, const Window& w) {
 }
 
 Tensor scatter_window(const Tensor& gy, const Window& w) {
-  Tensor y = zeros(w.shape, {.dtype = gy.dtype(), .device = gy.device(),
+  Tensor y = zeros(w.shape, {.dtype = gy.dtype(),
+                             .device = gy.device(),
                              .format = w.shape.size() == 4 ? Format::channels_last : Format::contiguous});
   Strides strides = y.strides();
   std::int64_t offset = 0;
@@ -56,13 +57,11 @@ Tensor scatter_window(const Tensor& gy, const Window& w) {
     strides[d] = y.strides()[d] * w.step[d];
   }
   if (gy.numel() > 0 && !gy.is_meta())
-    run("slice.backward", gy.device(), [&] { y.as_strided(w.length, strides, offset).copy_(gy.detach()); });
+    run_anywhere("slice.backward", gy.device(), [&] { y.as_strided(w.length, strides, offset).copy_(gy.detach()); });
   return on_tape("slice.backward", gy, y, [w](const Tensor& ggy) { return window_of(ggy, w); });
 }
 
-Window whole(const Tensor& x) {
-  return {x.shape(), Dims::filled(x.rank(), 0), Dims::filled(x.rank(), 1), x.shape()};
-}
+Window whole(const Tensor& x) { return {x.shape(), Dims::filled(x.rank(), 0), Dims::filled(x.rank(), 1), x.shape()}; }
 
 /// Strides that give x another shape without a copy, if there are any (NumPy's rule: each run of old dims that can be
 /// merged must be a product of new dims).
@@ -121,7 +120,7 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
   Strides strides;
   if (strides_for(x, shape, &strides)) return on_tape("reshape", x, x.as_strided(shape, strides, x.offset()), rule);
   Tensor copy = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
-  run("reshape.copy", x.device(), [&] { copy.copy_(x.detach()); });
+  run_anywhere("reshape.copy", x.device(), [&] { copy.copy_(x.detach()); });
   return on_tape("reshape", x, copy.as_strided(shape, dense_strides(shape, Format::contiguous), 0), rule);
 }
 
@@ -171,8 +170,8 @@ Tensor permute(const Tensor& x, const Dims& dims) {
 Tensor narrow(const Tensor& x, std::int64_t dim, std::int64_t start, std::int64_t length) {
   const int d = wrap_dim("narrow", dim, x.rank());
   check<ShapeError>(start >= 0 && length >= 0 && start + length <= x.shape()[d],
-                    "narrow: elements {} to {} of dim {}, which has {}\n  x  {}", start, start + length, d, x.shape()[d],
-                    describe(x));
+                    "narrow: elements {} to {} of dim {}, which has {}\n  x  {}", start, start + length, d,
+                    x.shape()[d], describe(x));
   Window w = whole(x);
   w.start[d] = start;
   w.length[d] = length;
@@ -250,14 +249,14 @@ Tensor contiguous(const Tensor& x, Format format) {
   if (x.rank() != 4) format = Format::contiguous;
   if (x.is_contiguous(format)) return x;
   Tensor y = empty(x.shape(), {.dtype = x.dtype(), .device = x.device(), .format = format});
-  run("contiguous", x.device(), [&] { y.copy_(x.detach()); });
+  run_anywhere("contiguous", x.device(), [&] { y.copy_(x.detach()); });
   return on_tape("contiguous", x, y, [](const Tensor& gy) { return gy; });
 }
 
 Tensor to(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = empty(x.shape(), {.dtype = dtype, .device = x.device(), .format = x.format()});
-  run("to", x.device(), [&] { y.copy_(x.detach()); });
+  run_anywhere("to", x.device(), [&] { y.copy_(x.detach()); });
   if (!is_floating(dtype)) return y;
   return on_tape("to", x, y, [from = x.dtype()](const Tensor& gy) { return to(gy, from); });
 }
@@ -276,7 +275,7 @@ Tensor flip(const Tensor& x, std::int64_t dim) {
     Strides strides = x.strides();
     strides[d] = -strides[d];
     const std::int64_t last = x.offset() + (x.shape()[d] - 1) * x.strides()[d];
-    run("flip", x.device(), [&] { y.copy_(x.as_strided(x.shape(), strides, last)); });
+    run_anywhere("flip", x.device(), [&] { y.copy_(x.as_strided(x.shape(), strides, last)); });
   }
   return on_tape("flip", x, y, [d](const Tensor& gy) { return flip(gy, d); });
 }
