@@ -4,14 +4,13 @@
 
 #include "nn/optim/optim_kernels.hpp"
 #include "nn/optim/spans.hpp"
+#include "ops/pointwise/binary.hpp"
 
 namespace gradus {
 
 Ema::Ema(Module& module, double decay) : decay_(decay) {
   check(decay >= 0 && decay < 1, "ema: decay must be in [0, 1), got {}", decay);
   for (const NamedState& s : module.state()) {
-    check<DeviceError>(s.tensor->device() == kCpu, "ema: no kernel for {} in this build ({})",
-                       to_string(s.tensor->device()), s.name);
     pairs_.push_back({s.name, s.tensor, empty_like(*s.tensor).copy_(s.tensor->detach())});
   }
 }
@@ -28,6 +27,11 @@ void Ema::update() {
       continue;
     }
     check<ShapeError>(p.value->is_dense(), "ema: {} is a view with gaps, {}", p.name, describe(*p.value));
+    if (p.value->device() != kCpu) {
+      const NoGrad no_grad;
+      p.average.copy_(p.average + (p.value->detach() - p.average) * rest);
+      continue;
+    }
     // One loop walks value and average: they must agree in where an element lies.
     if (p.value->strides() != p.average.strides()) p.average = empty_like(*p.value).copy_(p.average);
     sizes[i] = p.value->numel();

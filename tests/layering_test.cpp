@@ -22,7 +22,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"autograd", {"core"}},
     {"cuda", {"core"}},
     {"ops", {"core", "autograd", "cuda"}},
-    {"nn", {"core", "autograd", "ops"}},
+    {"nn", {"core", "autograd", "cuda", "ops"}},
     {"data", {"core", "autograd", "ops", "nn"}},
     {"zoo", {"core", "autograd", "ops", "nn"}},
     {"tools", {"core", "autograd", "ops", "nn", "data", "zoo"}},

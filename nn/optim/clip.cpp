@@ -5,6 +5,9 @@
 #include "autograd/node.hpp"
 #include "nn/optim/optim_kernels.hpp"
 #include "nn/optim/spans.hpp"
+#include "ops/pointwise/binary.hpp"
+#include "ops/reduce/reduce.hpp"
+#include "ops/view/view.hpp"
 
 namespace gradus::optim {
 namespace {
@@ -21,13 +24,21 @@ Gradients gradients(const char* caller, const std::vector<Tensor>& parameters) {
     if (!g.defined() || g.numel() == 0) continue;
     check<DTypeError>(g.dtype() == DType::f32 || g.dtype() == DType::f64, "{}: takes f32 or f64 gradients, got {}",
                       caller, describe(g));
-    check<DeviceError>(g.device() == kCpu, "{}: no kernel for {} in this build", caller, to_string(g.device()));
     // What has gaps is made dense: all below is element by element, in any order.
     if (!g.is_dense()) set_grad(p, g.clone());
     all.tensors.push_back(grad_of(p));
     all.sizes.push_back(g.numel());
   }
   return all;
+}
+
+bool on_cpu(const Gradients& all) { return all.tensors.empty() || all.tensors[0].device() == kCpu; }
+
+/// Elsewhere: every gradient by operators.
+template <class Fn>
+void replace(const Gradients& all, Fn&& fn) {
+  const NoGrad no_grad;
+  for (const Tensor& g : all.tensors) Tensor(g.detach()).copy_(fn(g.detach()));
 }
 
 /// fn(kernel's element type, address, elements) over all gradients in parallel.
@@ -41,6 +52,12 @@ void each(const Gradients& all, const char* writer, Fn&& fn) {
 }
 
 double norm_of(const Gradients& all) {
+  if (!on_cpu(all)) {
+    const NoGrad no_grad;
+    Tensor total = zeros({}, {.dtype = DType::f64, .device = all.tensors[0].device()});
+    for (const Tensor& g : all.tensors) total.accumulate_(to(gradus::sum(square(g.detach())), DType::f64));
+    return std::sqrt(total.item());
+  }
   double sum = 0;
   for (const Tensor& g : all.tensors) {
     // One partial sum per chunk, added in order: the same bits for any number of threads.
@@ -63,16 +80,22 @@ double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm) {
   check(max_norm > 0, "clip_grad_norm: max_norm must be positive, got {}", max_norm);
   const Gradients all = gradients("clip_grad_norm", parameters);
   const double norm = norm_of(all);
-  if (std::isfinite(norm) && norm > max_norm)
+  if (!std::isfinite(norm) || norm <= max_norm) return norm;
+  if (on_cpu(all))
     each(all, "clip_grad_norm",
          [&](bool f64, void* g, std::int64_t n) { optim_simd().scale[f64](g, max_norm / norm, n); });
+  else
+    replace(all, [&](const Tensor& g) { return g * (max_norm / norm); });
   return norm;
 }
 
 void clip_grad_value(const std::vector<Tensor>& parameters, double bound) {
   check(bound > 0, "clip_grad_value: bound must be positive, got {}", bound);
-  each(gradients("clip_grad_value", parameters), "clip_grad_value",
-       [&](bool f64, void* g, std::int64_t n) { optim_simd().clamp[f64](g, bound, n); });
+  const Gradients all = gradients("clip_grad_value", parameters);
+  if (on_cpu(all))
+    each(all, "clip_grad_value", [&](bool f64, void* g, std::int64_t n) { optim_simd().clamp[f64](g, bound, n); });
+  else
+    replace(all, [&](const Tensor& g) { return clamp(g, -bound, bound); });
 }
 
 }  // namespace gradus::optim

@@ -3,7 +3,9 @@
 // one type, f32 or f64, and do not overlap. Coefficients come as double and are rounded to the type once per run.
 
 #include <cstdint>
+#include <vector>
 
+#include "core/dtype.hpp"
 #include "core/isa.hpp"
 
 namespace gradus::optim {
@@ -52,6 +54,14 @@ struct OptimSimd {
   void (*clamp[2])(void* y, double bound, std::int64_t n);                 // y to [-bound, bound]; NaN stays
   double (*sum_of_squares[2])(const void* x, std::int64_t n);              // in double, in a fixed order
 };
+
+namespace cuda {
+// Several tensors to a launch; of_run[i] belongs to runs[i].
+void update(DType dtype, const std::vector<Run>& runs, const std::vector<SgdCoefficients>& of_run);
+void update(DType dtype, const std::vector<Run>& runs, const std::vector<RmsPropCoefficients>& of_run);
+void update(DType dtype, const std::vector<Run>& runs, const std::vector<AdamCoefficients>& of_run);
+void update(DType dtype, const std::vector<Run>& runs, const std::vector<AdagradCoefficients>& of_run);
+}  // namespace cuda
 
 }  // namespace gradus::optim
 

@@ -3,7 +3,6 @@
 #include <set>
 
 #include "autograd/node.hpp"
-#include "ops/profile.hpp"
 
 namespace gradus::optim {
 
@@ -25,8 +24,9 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr, StateNames k
       const DType dtype = p.parameter->dtype();
       check<DTypeError>(dtype == DType::f32 || dtype == DType::f64, "optimizer: trains f32 and f64, {} is {}", p.name,
                         describe(*p.parameter));
-      check<DeviceError>(p.parameter->device() == kCpu, "optimizer: no kernel for {} in this build ({})",
-                         to_string(p.parameter->device()), p.name);
+      if (!slots_.empty() && p.parameter->device() != slots_[0].parameter->device())
+        fail<DeviceError>("optimizer: parameters are on different devices: {} is on {}, {} on {}", p.name,
+                          to_string(p.parameter->device()), slots_[0].name, to_string(slots_[0].parameter->device()));
       Slot slot{p.name, p.parameter, group.lr_scale, group.weight_decay_scale};
       for (std::size_t k = 0; k < kMaxState; ++k)
         if (!kept_[k].empty()) slot.state[k] = zeros_like(p.parameter->detach());
@@ -66,10 +66,7 @@ void Optimizer::step() {
     slot.grad = g.strides() == w.strides() ? g : empty_like(w).copy_(g);
     slot.steps = ++steps[i];
   }
-  {
-    const KernelTimer timer(name());
-    update();
-  }
+  update();
   for (Slot& slot : slots_) {
     if (!slot.grad.defined()) continue;
     slot.parameter->written(name());

@@ -19,6 +19,7 @@
 #include "nn/module.hpp"
 #include "nn/optim/optim_kernels.hpp"
 #include "nn/optim/spans.hpp"
+#include "ops/run.hpp"
 
 namespace gradus::optim {
 
@@ -86,15 +87,31 @@ class Optimizer {
       c[i] = coefficients(static_cast<const Slot&>(slots_[i]));
       sizes[i] = slots_[i].parameter->numel();
     }
-    parallel_spans(sizes, [&](const Span& span) {
-      const Slot& slot = slots_[span.tensor];
-      const Run run{
-          element(*slot.parameter, span.begin),
-          element(slot.grad, span.begin),
-          {element(slot.state[0], span.begin), element(slot.state[1], span.begin), element(slot.state[2], span.begin)},
-          span.end - span.begin};
-      kernel[slot.parameter->dtype() == DType::f64](run, c[span.tensor]);
-    });
+    const auto run_of = [&](const Slot& slot, std::int64_t begin, std::int64_t end) {
+      return Run{element(*slot.parameter, begin),
+                 element(slot.grad, begin),
+                 {element(slot.state[0], begin), element(slot.state[1], begin), element(slot.state[2], begin)},
+                 end - begin};
+    };
+    const auto on_cpu = [&] {
+      parallel_spans(sizes, [&](const Span& span) {
+        const Slot& slot = slots_[span.tensor];
+        kernel[slot.parameter->dtype() == DType::f64](run_of(slot, span.begin, span.end), c[span.tensor]);
+      });
+    };
+    const auto on_cuda = [&] {
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        std::vector<Run> runs;
+        std::vector<Coefficients> of_run;
+        for (std::size_t i = 0; i < slots_.size(); ++i) {
+          if (sizes[i] == 0 || slots_[i].parameter->dtype() != dtype) continue;
+          runs.push_back(run_of(slots_[i], 0, sizes[i]));
+          of_run.push_back(c[i]);
+        }
+        cuda::update(dtype, runs, of_run);
+      }
+    };
+    run(name(), slots_[0].parameter->device(), on_cpu, on_cuda);
   }
 
   std::vector<Slot>& slots() { return slots_; }

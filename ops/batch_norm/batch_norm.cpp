@@ -46,11 +46,11 @@ struct BatchNormNode final : Node {
     const Tensor in = dense(x.get(*this), order);
     Tensor y = empty(in.shape(), {.dtype = dtype, .device = in.device(), .format = order});
     dispatch_float(name(), dtype, [&]<class T>(T) {
-      run("batch_norm.rematerialise", in.device(), [&] {
-        const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
-        batch_norm_apply<T>({rows, channels, in.data<T>(), nullptr, scale.data<T>(), shift.data<T>(), options.relu,
-                             y.data<T>(), nullptr});
-      });
+      const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
+      const BatchNormApply<T> p{rows,         channels,    in.data<T>(), nullptr, scale.data<T>(), shift.data<T>(),
+                                options.relu, y.data<T>(), nullptr};
+      run(
+          "batch_norm.rematerialise", in.device(), [&] { batch_norm_apply(p); }, [&] { cuda::batch_norm_apply(p); });
     });
     return y;
   }
@@ -79,7 +79,7 @@ struct BatchNormNode final : Node {
     if (wants(residual_at)) grads[residual_at] = !options.relu || spare ? g : empty_like(in);
     if (needs(0)) grads[0] = spare && !wants(residual_at) ? g : empty_like(in);
 
-    run("batch_norm.backward", gy.device(), [&] {
+    const auto on_cpu = [&] {
       const auto n = static_cast<std::size_t>(channels);
       const double* mu = mean.data<double>();
       const double* istd = inv_std.data<double>();
@@ -113,7 +113,27 @@ struct BatchNormNode final : Node {
       batch_norm_backward_apply<T>({rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), s,
                                     b.data(), c0.data(), gx, gres});
       std::copy(exact.begin(), exact.end(), gx);
-    });
+    };
+    const auto on_cuda = [&] {
+      cuda::batch_norm_backward<T>().run(
+          {.rows = rows,
+           .channels = channels,
+           .training = options.training,
+           .eps = options.eps,
+           .gate = gate,
+           .x = in.data<T>(),
+           .gy = g.data<T>(),
+           .scale = scale.data<T>(),
+           .shift = shift.data<T>(),
+           .mask = mask.defined() ? static_cast<const std::uint32_t*>(mask.data_ptr()) : nullptr,
+           .mean = mean.data<double>(),
+           .inv_std = inv_std.data<double>(),
+           .gweight = wants(weight_at) ? grads[weight_at].data<T>() : nullptr,
+           .gbias = wants(bias_at) ? grads[bias_at].data<T>() : nullptr,
+           .gx = needs(0) ? grads[0].data<T>() : nullptr,
+           .gres = wants(residual_at) && options.relu ? grads[residual_at].data<T>() : nullptr});
+    };
+    run("batch_norm.backward", gy.device(), on_cpu, on_cuda);
     return grads;
   }
 
@@ -189,12 +209,13 @@ struct BatchNormNode final : Node {
       return greater(in * reshape(scale, per_channel) + reshape(shift, per_channel),
                      zeros({}, {.dtype = dtype, .device = in.device()}));
     Tensor open = empty_like(in);
-    run("batch_norm.expand_mask", in.device(), [&] {
-      dispatch_float(name(), dtype, [&]<class T>(T) {
-        const std::int64_t channels = in.shape()[1];
-        batch_norm_expand_mask(static_cast<const std::uint32_t*>(mask.data_ptr()),
-                               channels == 0 ? 0 : in.numel() / channels, channels, open.data<T>());
-      });
+    const std::int64_t channels = in.shape()[1];
+    const auto* words = static_cast<const std::uint32_t*>(mask.data_ptr());
+    dispatch_float(name(), dtype, [&]<class T>(T) {
+      run(
+          "batch_norm.expand_mask", in.device(),
+          [&] { batch_norm_expand_mask(words, channels == 0 ? 0 : in.numel() / channels, channels, open.data<T>()); },
+          [&] { cuda::batch_norm_expand_mask(words, in.numel(), open.data<T>()); });
     });
     return open;
   }
@@ -238,7 +259,6 @@ void follow(const Tensor& running, const std::vector<double>& batch, double fact
     T& value = r[static_cast<std::int64_t>(c) * stride];
     value = static_cast<T>((1 - momentum) * static_cast<double>(value) + momentum * factor * batch[c]);
   }
-  running.written("batch_norm");
 }
 
 }  // namespace
@@ -275,14 +295,21 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
     node->mask = empty({4 * batch_norm_mask_words(rows, channels)}, {.dtype = DType::u8, .device = x.device()});
 
   dispatch_float("batch_norm", x.dtype(), [&]<class T>(T) {
-    run("batch_norm", x.device(), [&] {
+    const Tensor w = weight.defined() ? dense(weight.detach(), Format::contiguous) : Tensor();
+    const Tensor b = bias.defined() ? dense(bias.detach(), Format::contiguous) : Tensor();
+    const T* weight_data = w.defined() ? w.data<T>() : nullptr;
+    const T* bias_data = b.defined() ? b.data<T>() : nullptr;
+    const T* residual_data = residual.defined() ? residual.data<T>() : nullptr;
+    auto* mask = node->mask.defined() ? static_cast<std::uint32_t*>(node->mask.data_ptr()) : nullptr;
+    const bool follows = options.training && running_mean.defined() && !recomputing();
+    const auto on_cpu = [&] {
       std::vector<double> mean, var;
       if (options.training) {
         Moments moments = batch_norm_stats(x.data<T>(), rows, channels);
         mean = std::move(moments.mean);
         var = std::move(moments.m2);
         for (double& v : var) v /= static_cast<double>(moments.count);
-        if (running_mean.defined() && !recomputing()) {
+        if (follows) {
           const auto n = static_cast<double>(moments.count);
           follow<T>(running_mean, mean, 1, options.momentum);
           follow<T>(running_var, var, n / (n - 1), options.momentum);
@@ -294,18 +321,41 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
       double* istd = node->inv_std.data<double>();
       for (std::size_t c = 0; c < var.size(); ++c) istd[c] = 1 / std::sqrt(var[c] + options.eps);
       std::copy(mean.begin(), mean.end(), node->mean.data<double>());
-      const Tensor w = weight.defined() ? dense(weight.detach(), Format::contiguous) : Tensor();
-      const Tensor b = bias.defined() ? dense(bias.detach(), Format::contiguous) : Tensor();
-      const ScaleShift s = batch_norm_scale_shift(channels, mean.data(), istd, w.defined() ? w.data<T>() : nullptr,
-                                                  b.defined() ? b.data<T>() : nullptr);
+      const ScaleShift s = batch_norm_scale_shift(channels, mean.data(), istd, weight_data, bias_data);
       T* scale = node->scale.data<T>();
       T* shift = node->shift.data<T>();
       std::copy(s.scale.begin(), s.scale.end(), scale);
       std::copy(s.shift.begin(), s.shift.end(), shift);
-      batch_norm_apply<T>({rows, channels, x.data<T>(), residual.defined() ? residual.data<T>() : nullptr, scale, shift,
-                           options.relu, y.data<T>(),
-                           node->mask.defined() ? static_cast<std::uint32_t*>(node->mask.data_ptr()) : nullptr});
-    });
+      batch_norm_apply<T>({rows, channels, x.data<T>(), residual_data, scale, shift, options.relu, y.data<T>(), mask});
+    };
+    const auto on_cuda = [&] {
+      const bool tracked = follows || !options.training;
+      cuda::batch_norm<T>().run({.rows = rows,
+                                 .channels = channels,
+                                 .training = options.training,
+                                 .relu = options.relu,
+                                 .momentum = options.momentum,
+                                 .eps = options.eps,
+                                 .x = x.data<T>(),
+                                 .residual = residual_data,
+                                 .weight = weight_data,
+                                 .bias = bias_data,
+                                 .running_mean = tracked ? running_mean.data<T>() : nullptr,
+                                 .running_var = tracked ? running_var.data<T>() : nullptr,
+                                 .running_mean_step = tracked ? running_mean.strides()[0] : 0,
+                                 .running_var_step = tracked ? running_var.strides()[0] : 0,
+                                 .y = y.data<T>(),
+                                 .mask = mask,
+                                 .mean = node->mean.data<double>(),
+                                 .inv_std = node->inv_std.data<double>(),
+                                 .scale = node->scale.data<T>(),
+                                 .shift = node->shift.data<T>()});
+    };
+    run("batch_norm", x.device(), on_cpu, on_cuda);
+    if (follows && !x.is_meta()) {
+      running_mean.written("batch_norm");
+      running_var.written("batch_norm");
+    }
   });
   if (recorded) {
     node->x = x_any;

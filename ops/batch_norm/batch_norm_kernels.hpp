@@ -117,4 +117,45 @@ const Candidates<BatchNormReduce<T>>& batch_norm_reduce_candidates();
 template <class T>
 const Candidates<BatchNormBackward<T>>& batch_norm_backward_candidates();
 
+namespace cuda {
+// On CUDA a whole pass is one problem: what is few per channel stays on the device between its steps. The mask's bits
+// lie in plain order, element e as bit e % 32 of word e / 32; they need fewer words than on the CPU.
+
+/// y, and everything that backward keeps. In training the running statistics follow if they are given; outside training
+/// they are read.
+template <class T>
+struct BatchNormForward {
+  std::int64_t rows, channels;
+  bool training, relu;
+  double momentum, eps;
+  const T *x, *residual, *weight, *bias;  // null where there is none
+  T *running_mean, *running_var;          // null: not tracked
+  std::int64_t running_mean_step, running_var_step;
+  T* y;
+  std::uint32_t* mask;     // or null
+  double *mean, *inv_std;  // [channels], written
+  T *scale, *shift;        // [channels], written
+};
+/// All gradients that are wanted; the others are null. gx or gres may be gy.
+template <class T>
+struct BatchNormGradient {
+  std::int64_t rows, channels;
+  bool training;
+  double eps;
+  Gate gate;
+  const T *x, *gy, *scale, *shift;
+  const std::uint32_t* mask;
+  const double *mean, *inv_std;
+  T *gweight, *gbias, *gx, *gres;
+};
+template <class T>
+const Candidates<BatchNormForward<T>>& batch_norm();
+template <class T>
+const Candidates<BatchNormGradient<T>>& batch_norm_backward();
+template <class T>
+void batch_norm_apply(const BatchNormApply<T>& p);
+template <class T>
+void batch_norm_expand_mask(const std::uint32_t* mask, std::int64_t elements, T* open);
+}  // namespace cuda
+
 }  // namespace gradus
