@@ -162,6 +162,7 @@ void Executor::begin(const Launch& l, uint3 index, std::uint32_t serial) {
     Thread& t = threads_[i];
     t.fiber = nullptr;
     t.open_group = 0;
+    t.in_kernel = false;
     t.barrier_time = t.warp_time = 0;
   }
   warps_ready_ = 0;
@@ -291,6 +292,7 @@ void Executor::suspend() {
 }
 
 int Executor::barrier(BarrierKind kind, int predicate, const Where& where) {
+  const OutsideKernel outside(*current);
   if (barrier_waiting_ == 0) {
     barrier_where_ = where;
     barrier_first_ = current;
@@ -328,6 +330,7 @@ void Executor::release_barrier() {
 }
 
 void Executor::collective(Collective op, std::uint32_t mask, WarpOperand& operand, const Where& where) {
+  const OutsideKernel outside(*current);
   Warp& warp = *current->warp;
   const int lane = current->lane;
   const std::uint32_t self = 1u << lane;
@@ -402,7 +405,6 @@ void Executor::stuck() {
 
 bool Executor::on_stack(const void* address) const {
   const char* p = static_cast<const char*>(address);
-  if (running_ && p >= running_->stack_begin() && p < running_->stack_end()) return true;
   for (const auto& fiber : fibers_)
     if (p >= fiber->stack_begin() && p < fiber->stack_end()) return true;
   return false;
@@ -427,6 +429,9 @@ long long ticks() {
       .count();
 }
 
-void trap(const char* what, const Where& where) { executor->fault(fmt::format("{}\n  at {}", what, text(where))); }
+void trap(const char* what, const Where& where) {
+  const OutsideKernel outside(*executor->current);
+  executor->fault(fmt::format("{}\n  at {}", what, text(where)));
+}
 
 }  // namespace gradus::simt

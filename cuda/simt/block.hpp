@@ -54,8 +54,24 @@ struct Thread {
   Fiber* fiber = nullptr;         // while it runs or waits
   std::vector<AsyncCopy> copies;  // oldest first
   int open_group = 0;             // copies asked for now belong to it
-  // The block's clock at the last barrier and the last __syncwarp this thread took part in (checked mode).
+  // Checked mode: has the kernel been entered; the block's clock at the last barrier and the last __syncwarp of this
+  // thread.
+  bool in_kernel = false;
   std::uint32_t barrier_time = 0, warp_time = 0;
+};
+
+/// The emulator works for a thread: its own accesses are not the kernel's. (Templates of the standard library that both
+/// use may be the instrumented ones.)
+class OutsideKernel {
+ public:
+  explicit OutsideKernel(Thread& thread) : thread_(thread), before_(thread.in_kernel) { thread.in_kernel = false; }
+  ~OutsideKernel() { thread_.in_kernel = before_; }
+  OutsideKernel(const OutsideKernel&) = delete;
+  OutsideKernel& operator=(const OutsideKernel&) = delete;
+
+ private:
+  Thread& thread_;
+  bool before_;
 };
 
 struct Warp {
@@ -108,7 +124,9 @@ class Executor {
 
   std::string thread_text(const Thread& thread) const;  // "thread (3, 0, 0)"
 
-  /// Does an address lie on a fiber's stack of this executor (the running one's in particular)?
+  const char* stack_begin() const { return running_->stack_begin(); }  // of the fiber that runs
+  const char* stack_end() const { return running_->stack_end(); }
+  /// Does an address lie on the stack of any fiber of this executor?
   bool on_stack(const void* address) const;
 
  private:

@@ -16,7 +16,13 @@ struct Allocation {
 
 /// The live allocation that holds the address; `bytes` 0 if there is none.
 Allocation find_allocation(const void* address);
+/// All of them, then the parts of block_given().
 std::vector<Allocation> live_allocations();
+
+/// For an allocator that gives out parts of larger allocations: with these the checker knows each part's bounds, that a
+/// fresh one holds nothing, and when it must not be used any more.
+void block_given(void* p, std::size_t bytes);
+void block_taken_back(void* p);
 
 /// Bytes a device has, and how much of it is allocated. At the start GRADUS_SIMT_MEMORY_MIB, else 8 GiB.
 std::size_t device_memory(int device);

@@ -74,6 +74,7 @@ struct Memory {
   std::mutex mutex;
   std::map<std::uintptr_t, Allocation> live;  // by beginning
   std::map<int, std::size_t> used, capacity;
+  std::map<std::uintptr_t, Allocation> blocks;  // parts of allocations, as an allocator above gave them out
   unsigned next_id = 1;
 };
 Memory& memory() {
@@ -205,7 +206,24 @@ std::vector<Allocation> live_allocations() {
   const std::lock_guard lock(m.mutex);
   std::vector<Allocation> all;
   for (const auto& [begin, allocation] : m.live) all.push_back(allocation);
+  for (const auto& [begin, block] : m.blocks) all.push_back(block);
   return all;
+}
+
+void block_given(void* p, std::size_t bytes) {
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const auto begin = reinterpret_cast<std::uintptr_t>(p);
+  m.blocks[begin] = {begin, bytes, 0, m.next_id++};
+  if (observer) observer->allocated(p, bytes);
+}
+void block_taken_back(void* p) {
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const auto found = m.blocks.find(reinterpret_cast<std::uintptr_t>(p));
+  if (found == m.blocks.end()) return;
+  if (observer) observer->freed(p, found->second.bytes);
+  m.blocks.erase(found);
 }
 
 std::size_t device_memory(int device) {

@@ -104,12 +104,52 @@ std::vector<SourceLine> source_lines([[maybe_unused]] std::uintptr_t address) {
   return lines;
 }
 
-std::vector<SharedVariable> shared_variables(std::uintptr_t address) {
-  Dl_info info;
-  if (::dladdr(reinterpret_cast<void*>(address), &info) == 0 || !info.dli_fname) return {};
-  // The program itself is found under /proc, whatever it was called by.
-  const bool main_program = info.dli_fname[0] == '\0' || ::access(info.dli_fname, R_OK) != 0;
-  std::ifstream in(main_program ? "/proc/self/exe" : info.dli_fname, std::ios::binary);
+namespace {
+
+/// Calls fn(info) for each module until it returns true.
+template <class Fn>
+void each_module(Fn fn) {
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) { return (*static_cast<Fn*>(data))(*info) ? 1 : 0; }, &fn);
+}
+
+bool holds(const dl_phdr_info& info, std::uintptr_t address) {
+  for (int i = 0; i < info.dlpi_phnum; ++i) {
+    const auto& segment = info.dlpi_phdr[i];
+    const std::uintptr_t begin = info.dlpi_addr + segment.p_vaddr;
+    if (segment.p_type == PT_LOAD && address >= begin && address < begin + segment.p_memsz) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Module module_of(std::uintptr_t address) {
+  Module module;
+  each_module([&](const dl_phdr_info& info) {
+    if (!holds(info, address)) return false;
+    module.path = info.dlpi_name[0] == '\0' ? "/proc/self/exe" : info.dlpi_name;
+    module.tls_begin = reinterpret_cast<std::uintptr_t>(info.dlpi_tls_data);
+    module.begin = info.dlpi_addr;
+    for (int i = 0; i < info.dlpi_phnum; ++i) {
+      const auto& segment = info.dlpi_phdr[i];
+      if (segment.p_type == PT_TLS) module.tls_bytes = segment.p_memsz;
+      if (segment.p_type == PT_LOAD)
+        module.end = std::max(module.end, info.dlpi_addr + segment.p_vaddr + segment.p_memsz);
+    }
+    return true;
+  });
+  return module;
+}
+
+bool in_a_module(std::uintptr_t address) {
+  bool found = false;
+  each_module([&](const dl_phdr_info& info) { return found = holds(info, address); });
+  return found;
+}
+
+std::vector<SharedVariable> shared_variables(const Module& module) {
+  std::ifstream in(module.path, std::ios::binary);
   const std::vector<char> image((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   std::vector<SharedVariable> found;
   if (image.size() < sizeof(ElfW(Ehdr)) || std::memcmp(image.data(), ELFMAG, SELFMAG) != 0) return found;
@@ -126,7 +166,7 @@ std::vector<SharedVariable> shared_variables(std::uintptr_t address) {
       const char* mangled = strings + symbols[i].st_name;
       if (std::strncmp(mangled, "_ZZ", 3) != 0) continue;
       std::string full = demangle(mangled);
-      if (full.starts_with("guard variable") || full.find("gradus::simt::") != std::string::npos) continue;
+      if (full.starts_with("guard variable") || full.find("Executor::here()") != std::string::npos) continue;
       const auto colons = full.rfind("::");
       if (colons == std::string::npos) continue;
       found.push_back(

@@ -21,14 +21,26 @@ std::vector<SourceLine> source_lines(std::uintptr_t address);
 /// "gradus::cuda::scale<float>" of "void gradus::cuda::scale<float>(float*, int)".
 std::string short_name(const std::string& demangled);
 
-/// A thread-local variable of a program or library: a __shared__ array, by our convention.
+/// The program or library that holds an address.
+struct Module {
+  std::string path;  // to read it by
+  std::uintptr_t begin = 0, end = 0;
+  // The calling operating-system thread's copy of its thread-local variables.
+  std::uintptr_t tls_begin = 0;
+  std::size_t tls_bytes = 0;
+};
+Module module_of(std::uintptr_t address);
+/// Does an address lie in any module's code or data?
+bool in_a_module(std::uintptr_t address);
+
+/// A thread-local variable that stands in a function: by our convention, a __shared__ array.
 struct SharedVariable {
   std::string name;      // as in the source: "tile"
-  std::string function;  // the kernel it stands in, or empty
-  std::size_t offset;    // in the module's thread-local block
+  std::string function;  // the kernel or device function it stands in
+  std::size_t offset;    // from tls_begin
   std::size_t bytes;
 };
-/// Of the module that holds `address`, by offset; without the emulator's own.
-std::vector<SharedVariable> shared_variables(std::uintptr_t address);
+/// A module's, by offset.
+std::vector<SharedVariable> shared_variables(const Module& module);
 
 }  // namespace gradus::simt

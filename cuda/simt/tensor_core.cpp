@@ -103,6 +103,7 @@ void copy_now(const AsyncCopy& copy) {
 }  // namespace
 
 void ldmatrix(int matrices, bool transposed, std::uint32_t* registers, const void* row, const Where& where) {
+  const OutsideKernel outside(*executor->current);
   whole_warp("ldmatrix", where);
   const bool gives_row = executor->current->lane < 8 * matrices;
   if (gives_row && !aligned(row, 16))
@@ -133,6 +134,7 @@ void finish_ldmatrix(Executor& e, Warp& warp) {
 }
 
 void mma(MmaKind kind, float* d, const std::uint32_t* a, const std::uint32_t* b, const Where& where) {
+  const OutsideKernel outside(*executor->current);
   whole_warp("mma.sync", where);
   MmaOperand operand{{}, kind, d, a, b};
   collective(Collective::mma, kWholeWarp, operand, where);
@@ -160,6 +162,7 @@ void finish_mma(Warp& warp) {
 }
 
 void cp_async(void* shared, const void* global, int bytes, int source_bytes, const Where& where) {
+  const OutsideKernel outside(*executor->current);
   if (!aligned(shared, bytes) || (source_bytes > 0 && !aligned(global, bytes)))
     executor->fault(
         fmt::format("cp.async: both addresses must be aligned to the {} bytes copied, got {} <- {}\n  at {}:{}", bytes,
@@ -172,6 +175,7 @@ void cp_async(void* shared, const void* global, int bytes, int source_bytes, con
 void cp_async_commit() { ++executor->current->open_group; }
 
 void cp_async_wait(int groups_left, const Where&) {
+  const OutsideKernel outside(*executor->current);
   Thread& thread = *executor->current;
   const int arrived = groups_left < 0 ? thread.open_group + 1 : thread.open_group - groups_left;  // groups below it
   std::size_t done = 0;

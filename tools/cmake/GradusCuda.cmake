@@ -9,10 +9,12 @@ set(GRADUS_SIMT_FLAGS "-march=native" CACHE STRING "What emulated CUDA kernels a
 set(GRADUS_NVCC_DEFINITIONS FMT_USE_CONSTEXPR=1)
 set(GRADUS_SIMT_COMMON -x c++ -ftls-model=initial-exec -Wno-unknown-pragmas -Wno-psabi)
 
-# The instrumented form, for checked mode: thread-sanitizer instrumentation whose hooks are cuda/simt/checker_hooks.cpp.
+# The instrumented form, for checked mode: thread-sanitizer instrumentation, whose hooks are cuda/simt/checker_hooks.cpp.
 # -O1 without the passes that take vector loads apart or merge scalar ones, so that an access is what the source says.
-set(GRADUS_SIMT_CHECKED_FLAGS -O1 -g1 -fsanitize=thread -fno-tree-sra -fno-ipa-sra -fno-tree-fre -fno-tree-vectorize
-                              CACHE STRING "What instrumented CUDA kernels are compiled with")
+set(GRADUS_SIMT_CHECKED_FLAGS -O1 -g1 -fsanitize=thread)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  list(APPEND GRADUS_SIMT_CHECKED_FLAGS -fno-tree-sra -fno-ipa-sra -fno-tree-fre -fno-tree-vectorize)
+endif()
 
 # gradus_cuda_sources(target FILES...)
 # Adds .cu files to a target that is a GPU or an emulated one, as GRADUS_CUDA says.
@@ -23,7 +25,8 @@ function(gradus_cuda_sources target)
   endif()
 endfunction()
 
-# gradus_simt_sources(target FILES...) marks .cu files as C++ for the emulator. [CHECKED] compiles them instrumented.
+# gradus_simt_sources(target [CHECKED] FILES...) marks .cu files of a target in this folder as C++ for the emulator; CHECKED
+# compiles them instrumented, and the target must then be linked with gradus::simt_hooks.
 function(gradus_simt_sources target)
   cmake_parse_arguments(arg "CHECKED" "" "" ${ARGN})
   separate_arguments(flags UNIX_COMMAND "${GRADUS_SIMT_FLAGS}")
@@ -33,4 +36,11 @@ function(gradus_simt_sources target)
   endif()
   set_source_files_properties(${arg_UNPARSED_ARGUMENTS} TARGET_DIRECTORY ${target} PROPERTIES LANGUAGE CXX
                               COMPILE_OPTIONS "${flags}")
+endfunction()
+
+# gradus_checked_kernels(target FILES...) adds kernels to a program that checks them (cuda/simt/checker.hpp).
+function(gradus_checked_kernels target)
+  target_sources(${target} PRIVATE ${ARGN})
+  gradus_simt_sources(${target} CHECKED ${ARGN})
+  target_link_libraries(${target} PRIVATE gradus::simt_hooks gradus::simt)
 endfunction()
