@@ -2,12 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <fstream>
-#include <map>
 
 #include "core/error.hpp"
-#include "data/arguments.hpp"
 
 namespace gradus::data {
 namespace {
@@ -34,54 +30,17 @@ std::vector<fs::path> list(const fs::path& folder) {
   return entries;
 }
 
-struct ClassList {
-  std::map<std::string, std::int64_t> labels;  // by folder
-  std::vector<std::string> names;              // by label
-};
-
-ClassList read_classes(const fs::path& file) {
-  std::ifstream in(file);
-  check<FileError>(in.good(), "{}: the list of classes cannot be read", file.string());
-  ClassList list;
-  std::map<std::int64_t, std::string> names;
-  int number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (line.empty()) continue;
-    const std::vector<std::string_view> fields = split(line, '\t');
-    std::int64_t label = -1;
-    if (fields.size() >= 2) std::from_chars(fields[1].data(), fields[1].data() + fields[1].size(), label);
-    check<FileError>(fields.size() >= 2 && label >= 0, "{}: line {} is not 'folder <tab> label <tab> name'",
-                     file.string(), number);
-    list.labels[std::string(fields[0])] = label;
-    names[label] = fields.size() > 2 ? fields[2] : fields[0];
-  }
-  for (const auto& [label, name] : names) {
-    check<FileError>(label == std::ssize(list.names), "{}: there is no label {}", file.string(), list.names.size());
-    list.names.push_back(name);
-  }
-  return list;
-}
-
 }  // namespace
 
-ImageFolder::ImageFolder(fs::path root, ImageFolderOptions options) : skip_bad_(options.skip_bad) {
+ImageFolder::ImageFolder(fs::path root, ImageFolderOptions options)
+    : classes_(std::move(options.classes)), skip_bad_(options.skip_bad) {
   std::error_code error;
   check<FileError>(fs::is_directory(root, error), "image folder: there is no folder {}", root.string());
-  ClassList known;
-  if (!options.classes.empty()) known = read_classes(options.classes);
-  classes_ = known.names;
+  if (classes_.empty()) classes_ = class_folders(root);
   for (const fs::path& folder : list(root)) {
     if (!fs::is_directory(folder, error)) continue;
-    std::int64_t label = std::ssize(classes_);
-    if (options.classes.empty()) {
-      classes_.push_back(folder.filename().string());
-    } else {
-      const auto found = known.labels.find(folder.filename().string());
-      check<FileError>(found != known.labels.end(), "image folder: {} is not a class of {}", folder.string(),
-                       options.classes.string());
-      label = found->second;
-    }
+    const std::int64_t label = classes_.label(folder.filename().string());
+    check<FileError>(label >= 0, "image folder: {} is not a class of {}", folder.string(), classes_.source());
     const std::size_t before = samples_.size();
     std::vector<fs::path> open{folder};  // folders within the class' folder, depth first
     while (!open.empty()) {

@@ -5,15 +5,15 @@
 #include <mutex>
 #include <set>
 
+#include "data/class_list.hpp"
 #include "data/dataset.hpp"
 
 namespace gradus::data {
 
 struct ImageFolderOptions {
-  /// A list of all classes, so that labels mean the same whatever folders are there: lines "folder <tab> label <tab>
-  /// name", labels 0.. without gaps. Without it the folders are numbered in order of their names, which are the
-  /// classes' names.
-  std::filesystem::path classes{};
+  /// All classes, so that labels mean the same whatever folders are there. Without it the folders are numbered in
+  /// order of their names (class_folders()).
+  ClassList classes{};
   /// Leave out files that cannot be decoded instead of stopping at the first; skipped() lists them.
   bool skip_bad = false;
 };
@@ -28,7 +28,8 @@ class ImageFolder final : public Dataset {
   explicit ImageFolder(std::filesystem::path root, ImageFolderOptions options = {});
 
   std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
-  const std::vector<std::string>& classes() const override { return classes_; }
+  const std::vector<std::string>& classes() const override { return classes_.names(); }
+  const ClassList& class_list() const { return classes_; }
   std::int64_t label(std::int64_t index) const override;
   bool get(std::int64_t index, Image& image) const override;
   std::string origin(std::int64_t index) const override;  // the path
@@ -42,7 +43,7 @@ class ImageFolder final : public Dataset {
     std::int64_t label;
   };
   std::vector<Sample> samples_;
-  std::vector<std::string> classes_;
+  ClassList classes_;
   bool skip_bad_;
   mutable std::mutex mutex_;
   mutable std::set<std::string> skipped_;

@@ -43,19 +43,14 @@ TEST_CASE("image folder: a list of classes gives labels and names") {
   write_folder(root);
   const TemporaryFolder lists;
   write_text(lists / "classes.txt", "n00\t0\ttench\nn02\t1\tgoldfish\nn01\t2\tshark\n");
-  const ImageFolder data(root.path(), {.classes = lists / "classes.txt"});
+  const ImageFolder data(root.path(), {.classes = read_class_list(lists / "classes.txt")});
   CHECK(data.classes() == std::vector<std::string>{"tench", "goldfish", "shark"});
   CHECK(data.label(0) == 2);
   CHECK(data.label(2) == 1);
   write_text(lists / "short.txt", "n02\t0\tgoldfish\n");
-  CHECK(contains(error_of<FileError>([&] { ImageFolder(root.path(), {.classes = lists / "short.txt"}); }),
-                 "n01 is not a class of"));
-  write_text(lists / "gap.txt", "n02\t0\ta\nn01\t2\tb\n");
-  CHECK(contains(error_of<FileError>([&] { ImageFolder(root.path(), {.classes = lists / "gap.txt"}); }),
-                 "gap.txt: there is no label 1"));
-  write_text(lists / "words.txt", "n02 goldfish\n");
-  CHECK(contains(error_of<FileError>([&] { ImageFolder(root.path(), {.classes = lists / "words.txt"}); }),
-                 "words.txt: line 1 is not"));
+  CHECK(contains(
+      error_of<FileError>([&] { ImageFolder(root.path(), {.classes = read_class_list(lists / "short.txt")}); }),
+      "n01 is not a class of"));
 }
 
 TEST_CASE("image folder: a file that cannot be decoded is named; skipped only if asked") {

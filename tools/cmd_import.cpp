@@ -3,6 +3,7 @@
 #include "nn/checkpoint.hpp"
 #include "nn/files/weights.hpp"
 #include "tools/program.hpp"
+#include "tools/train/load_model.hpp"
 #include "tools/train/progress.hpp"
 #include "tools/train/transfer.hpp"
 #include "zoo/registry.hpp"
@@ -20,10 +21,14 @@ void convert(const Options& o) {
   if (!o.model.empty()) {
     const zoo::ModelInfo& info = reading_options([&]() -> const zoo::ModelInfo& { return zoo::find_model(o.model); });
     const ConstructOn meta(kMeta);
-    const auto model = zoo::build(info.name, {.classes = count_classes(weights)});
+    const auto model = zoo::build(info.name, {.classes = count_classes(weights, info)});
     const StateMismatch mismatch = compare_state(model->state(), weights);
     check<FileError>(mismatch.none(), "{}: does not fit {}: {}", o.from, info.name, mismatch.text());
+    // What goes with the weights travels with them from now on.
+    const WeightNotes notes = notes_of(weights, info, o.from);
     weights.metadata["model"] = info.name;
+    weights.metadata["preprocess"] = notes.preprocess;
+    if (!notes.classes.empty()) write_classes(notes.classes, weights.metadata);
   }
   std::int64_t values = 0;
   for (NamedTensor& t : weights.tensors) {
@@ -42,7 +47,8 @@ void add_convert(Command app, const char* name, const char* text, const char* ex
   auto o = std::make_shared<Options>();
   command.add_option("weights", o->from, "safetensors, .pth, .pt, .th, or a run's checkpoint").required();
   command.add_option("-o,--out", o->to, target).required();
-  command.add_option("-m,--model", o->model, "check that they fit this network, and note its name");
+  command.add_option("-m,--model", o->model,
+                     "check that they fit this network, and note its name, preprocessing and classes");
   command.add_flag("--drop-background", o->drop_background, "drop class 0 of 1,001 (TensorFlow's Inceptions)");
   command.add_flag("--half", o->half, "write 16-bit floats");
   command.callback([o] { convert(*o); });

@@ -8,6 +8,7 @@
 #include "ops/softmax/softmax.hpp"
 #include "tools/program.hpp"
 #include "tools/train/load_model.hpp"
+#include "tools/train/preprocess.hpp"
 
 namespace gradus::program {
 namespace {
@@ -15,25 +16,27 @@ namespace {
 using nlohmann::json;
 
 struct Options {
-  std::string model, weights, preprocess, device = "cpu";
+  std::string model, weights, classes, preprocess, device = "cpu";
   std::vector<std::string> images;
   int top = 5;
-  bool as_json = false;
+  bool as_json = false, quiet = false;
 };
 
 void predict(const Options& o) {
   check_device(o.device);
   check<UsageError>(o.top > 0, "--top: must be positive, got {}", o.top);
   const LoadedModel net = load_model(o.model, o.weights, false);
-  // What published ImageNet weights expect, unless the file or the user says otherwise; small networks get the whole
-  // picture.
-  const std::string usual =
-      net.size >= 100 ? fmt::format("resize({}) | center_crop({}) | normalize(imagenet)", net.size * 8 / 7, net.size)
-                      : fmt::format("resize({0} {0}) | normalize(imagenet)", net.size);
-  std::string text = !o.preprocess.empty() ? o.preprocess : net.preprocess.empty() ? usual : net.preprocess;
-  if (text.find("resize") == std::string::npos)  // trained on pictures of one size
-    text = fmt::format("resize({0} {0}) | {1}", net.size, text);
+  data::ClassList classes = net.notes.classes;
+  if (!o.classes.empty()) {
+    classes = data::read_class_list(o.classes);
+    check<UsageError>(classes.size() == net.outputs, "--classes {}: lists {} classes, the network has {}", o.classes,
+                      classes.size(), net.outputs);
+  }
+  std::string text = o.preprocess.empty() ? net.notes.preprocess : o.preprocess;
+  if (normalization_of(text).empty()) text += (text.empty() ? "" : " | ") + normalization_of(net.notes.preprocess);
+  text = for_any_picture(text, net.notes.size);
   const data::Pipeline pipeline = reading_options([&] { return data::Pipeline::parse(text); });
+  if (!o.quiet) show_preprocessing(pipeline.describe(), net.notes, o.preprocess);
 
   const NoGrad no_grad;
   json all = json::array();
@@ -56,7 +59,7 @@ void predict(const Options& o) {
     if (!o.as_json) fmt::print("{}\n", file);
     for (std::size_t i = 0; i < shown; ++i) {
       const std::size_t c = order[i];
-      const std::string name = c < net.classes.size() ? net.classes[c] : fmt::format("class {}", c);
+      const std::string name = classes.empty() ? fmt::format("class {}", c) : classes.names()[c];
       entry["classes"].push_back({{"index", c}, {"name", name}, {"probability", p[c]}});
       if (!o.as_json) fmt::print("  {:5.1f} %  {}\n", 100 * p[c], name);
     }
@@ -73,10 +76,16 @@ void add_predict(Command app) {
   auto o = std::make_shared<Options>();
   command.add_option("-w,--weights", o->weights, "weight file: safetensors, .pth, .pt, .th").required();
   command.add_option("-m,--model", o->model, "a name from `gradus models` (default: what the weights say)");
-  command.add_option("--preprocess", o->preprocess,
-                     "transforms, e.g. \"resize(256) | center_crop(224) | normalize(imagenet)\"");
+  command.add_option(
+      "--preprocess", o->preprocess,
+      "transforms, e.g. \"resize(256) | center_crop(224) | normalize(imagenet)\" (default: what the weights "
+      "expect)");
+  command.add_option("--classes", o->classes,
+                     "file with lines \"folder <tab> label <tab> name\" (default: what the weights say; ImageNet's "
+                     "1,000 are known)");
   command.add_option("--top", o->top, "classes to show").show_default();
   command.add_option("--device", o->device, "cpu or cuda").show_default();
+  command.add_flag("-q,--quiet", o->quiet, "do not say how pictures are preprocessed");
   command.add_flag("--json", o->as_json, "print one JSON array");
   command.add_option("images", o->images, "JPEG, PNG, BMP, … files").required();
   command.callback([o] { predict(*o); });

@@ -125,7 +125,7 @@ void add_train(Command app) {
   what(command.add_flag("--skip-bad", c.skip_bad, "leave out images that cannot be decoded"));
   what(command.add_option("--augment", c.augment,
                           "none, standard, or transforms: \"random_crop(32, padding=4) | flip\""));
-  what(command.add_option("--size", c.size, "imagefolder: height and width of the input (0: 224)"));
+  what(command.add_option("--size", c.size, "height and width of the input (0: 32, for imagefolder 224)"));
   what(command.add_option("--limit", c.limit, "train on so many images (0: all)"));
   what(command.add_option("--limit-val", c.limit_val, "validate on so many images (0: all)"));
   what(command.add_option("-w,--weights", c.weights, "start from this weight file"));

@@ -193,6 +193,31 @@ void check_layout(std::vector<Described>& tensors, std::uint64_t data_size, std:
                    file, data_size - static_cast<std::uint64_t>(reached));
 }
 
+/// The JSON header, padded so that the data after it is aligned; offsets[i] is where tensor i begins.
+std::string header_of(const NamedTensors& weights, const std::vector<std::int64_t>& offsets, std::string_view file) {
+  const auto text = [&](const std::string& s) {
+    check<FileError>(is_utf8(s), "{}: cannot be written: {} is not UTF-8", file, in_quotes(s));
+    return Json(s).dump();
+  };
+  std::string header = "{";
+  if (!weights.metadata.empty()) {
+    header += fmt::format("\"{}\":{{", kMetadata);
+    for (const auto& [key, value] : weights.metadata) header += fmt::format("{}:{},", text(key), text(value));
+    header.back() = '}';
+    header += ',';
+  }
+  for (std::size_t i = 0; i < offsets.size(); ++i) {
+    const Tensor& x = weights.tensors[i].tensor;
+    header +=
+        fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}},)", text(weights.tensors[i].name),
+                    name_of(element_of(x.dtype())), fmt::join(x.shape(), ","), offsets[i], offsets[i] + x.bytes());
+  }
+  if (header.back() == ',') header.pop_back();
+  header += '}';
+  header.append((kAlignment - header.size() % kAlignment) % kAlignment, ' ');
+  return header;
+}
+
 }  // namespace
 
 NamedTensors read_safetensors(Bytes bytes, std::string_view file) {
@@ -223,11 +248,14 @@ NamedTensors read_safetensors(Bytes bytes, std::string_view file) {
 
 NamedTensors read_safetensors(const std::string& path) { return read_safetensors(MappedFile(path).bytes(), path); }
 
+std::string metadata_as_safetensors(const std::map<std::string, std::string>& metadata, std::string_view file) {
+  const std::string header = header_of({.tensors = {}, .metadata = metadata}, {}, file);
+  std::string bytes;
+  append_le(bytes, std::uint64_t{header.size()});
+  return bytes + header;
+}
+
 void write_safetensors(const std::string& path, const NamedTensors& weights) {
-  const auto text = [&](const std::string& s) {
-    check<FileError>(is_utf8(s), "{}: cannot be written: {} is not UTF-8", path, in_quotes(s));
-    return Json(s).dump();
-  };
   std::unordered_set<std::string_view> names;
   for (const NamedTensor& t : weights.tensors) {
     check<FileError>(names.insert(t.name).second, "{}: cannot be written: two tensors are called {}", path,
@@ -249,23 +277,7 @@ void write_safetensors(const std::string& path, const NamedTensors& weights) {
     end += weights.tensors[i].tensor.bytes();
   }
 
-  std::string header = "{";
-  if (!weights.metadata.empty()) {
-    header += fmt::format("\"{}\":{{", kMetadata);
-    for (const auto& [key, value] : weights.metadata) header += fmt::format("{}:{},", text(key), text(value));
-    header.back() = '}';
-    header += ',';
-  }
-  for (std::size_t i = 0; i < offsets.size(); ++i) {
-    const Tensor& x = weights.tensors[i].tensor;
-    header +=
-        fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}},)", text(weights.tensors[i].name),
-                    name_of(element_of(x.dtype())), fmt::join(x.shape(), ","), offsets[i], offsets[i] + x.bytes());
-  }
-  if (header.back() == ',') header.pop_back();
-  header += '}';
-  header.append((kAlignment - header.size() % kAlignment) % kAlignment, ' ');
-
+  const std::string header = header_of(weights, offsets, path);
   AtomicFile file(path);
   std::string length;
   append_le(length, std::uint64_t{header.size()});

@@ -25,4 +25,7 @@ NamedTensors read_safetensors(const std::string& path);
 /// `safetensors.torch.load_file` reads it. FileError for two tensors of one name.
 void write_safetensors(const std::string& path, const NamedTensors& weights);
 
+/// The bytes of a file that holds metadata and no tensor. FileError, about `file`, for text that is not UTF-8.
+std::string metadata_as_safetensors(const std::map<std::string, std::string>& metadata, std::string_view file);
+
 }  // namespace gradus::files

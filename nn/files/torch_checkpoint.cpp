@@ -14,6 +14,7 @@
 #include "nn/files/element.hpp"
 #include "nn/files/mapped_file.hpp"
 #include "nn/files/pickle.hpp"
+#include "nn/files/safetensors.hpp"
 #include "nn/files/zip.hpp"
 
 namespace gradus::files {
@@ -28,6 +29,8 @@ constexpr std::string_view kLegacyMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x1
 constexpr std::int64_t kLegacyProtocol = 1001;
 
 constexpr std::string_view kZipMagic("PK\x03\x04", 4);
+/// Our own record in the zip form, which PyTorch passes over: the metadata, as a safetensors file without tensors.
+constexpr std::string_view kMetadataRecord = "gradus.safetensors";
 
 /// Where a training checkpoint keeps its state dict, in the order looked for.
 constexpr std::string_view kWrappers[] = {"state_dict", "model_state_dict", "model_state", "model",
@@ -146,6 +149,7 @@ NamedTensors read_zip(Bytes bytes, std::string_view file) {
   check<FileError>(data != nullptr, "{}: is a zip archive, but no PyTorch checkpoint: it has no data.pkl", file);
   const std::string prefix = data->name.substr(0, data->name.size() - std::string_view("data.pkl").size());
   StorageBytes storages;
+  std::map<std::string, std::string> metadata;
   for (const zip::Entry& e : entries) {
     if (!e.name.starts_with(prefix)) continue;
     zip::check_crc(e, file);
@@ -153,8 +157,12 @@ NamedTensors read_zip(Bytes bytes, std::string_view file) {
     check<FileError>(inner != "byteorder" || as_text(e.data) == "little",
                      "{}: was written on a big-endian machine, which is not read", file);
     if (inner.starts_with("data/")) storages.emplace(inner.substr(5), e.data);
+    if (inner == kMetadataRecord) metadata = read_safetensors(e.data, file).metadata;
   }
-  return state_dict(pickle::load(data->data, file), storages, file);
+  NamedTensors out = state_dict(pickle::load(data->data, file), storages, file);
+  metadata.merge(out.metadata);
+  out.metadata = std::move(metadata);
+  return out;
 }
 
 /// Pickles in a row: magic number, protocol, the writer's machine, the object, the storages' keys; then each storage as
@@ -232,20 +240,13 @@ void put_integers(std::string& out, const Dims& values) {
 
 std::string_view storage_type(DType dtype) {
   switch (dtype) {
-    case DType::f32:
-      return "FloatStorage";
-    case DType::f64:
-      return "DoubleStorage";
-    case DType::bf16:
-      return "BFloat16Storage";
-    case DType::f16:
-      return "HalfStorage";
-    case DType::i64:
-      return "LongStorage";
-    case DType::u8:
-      return "ByteStorage";
-    case DType::boolean:
-      break;
+    case DType::f32: return "FloatStorage";
+    case DType::f64: return "DoubleStorage";
+    case DType::bf16: return "BFloat16Storage";
+    case DType::f16: return "HalfStorage";
+    case DType::i64: return "LongStorage";
+    case DType::u8: return "ByteStorage";
+    case DType::boolean: break;
   }
   return "BoolStorage";
 }
@@ -312,6 +313,8 @@ void write_torch_checkpoint(const std::string& path, const NamedTensors& weights
     const Tensor x = for_file(weights.tensors[i].tensor);
     archive.add(fmt::format("archive/data/{}", i), memory_of(x));
   }
+  if (!weights.metadata.empty())
+    archive.add(fmt::format("archive/{}", kMetadataRecord), as_bytes(metadata_as_safetensors(weights.metadata, path)));
   archive.add("archive/version", as_bytes("3\n"));
   archive.finish();
   file.commit();

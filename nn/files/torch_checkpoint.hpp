@@ -22,7 +22,8 @@ NamedTensors read_torch_checkpoint(Bytes bytes, std::string_view file);
 NamedTensors read_torch_checkpoint(const std::string& path);
 
 /// A state dict in the zip form, which torch.load(path, weights_only=True) reads. Replaces `path` as AtomicFile does.
-/// The metadata has no place in a state dict and is left out. FileError for two tensors of one name and beyond 4 GiB.
+/// The metadata has no place in a state dict and stands in a record of its own, which PyTorch passes over. FileError
+/// for two tensors of one name and beyond 4 GiB.
 void write_torch_checkpoint(const std::string& path, const NamedTensors& weights);
 
 }  // namespace gradus::files

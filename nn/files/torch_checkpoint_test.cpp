@@ -126,6 +126,14 @@ TEST_CASE("torch checkpoint: what is written is read, as contiguous tensors") {
         path + ": cannot be written: two tensors are called \"base\"");
 }
 
+TEST_CASE("torch checkpoint: metadata travel in a record of their own") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "w.pth";
+  const NamedTensors w{{{"a", ones({2})}}, {{"model", "resnet18"}, {"classes", "[\"tench\"]"}}};
+  write_torch_checkpoint(path, w);
+  CHECK(read_torch_checkpoint(path).metadata == w.metadata);
+}
+
 TEST_CASE("torch checkpoint: a damaged file is refused or read, never more") {
   for (const char* name : {"state", "dtypes", "views", "training", "os_system"}) {
     for (const std::string& path : forms(name)) {

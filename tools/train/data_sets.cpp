@@ -9,11 +9,15 @@
 #include "data/image_folder.hpp"
 #include "data/random.hpp"
 #include "data/shapes.hpp"
+#include "tools/train/class_choice.hpp"
+#include "tools/train/preprocess.hpp"
 
 namespace gradus::program {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::int64_t kSmall = 32;  // height and width of CIFAR's pictures and of the built-in ones
 
 /// Some samples of another data set, the same ones in every run.
 class Subset final : public data::Dataset {
@@ -49,6 +53,30 @@ std::shared_ptr<const data::Dataset> limited(std::shared_ptr<const data::Dataset
   return std::make_shared<Subset>(std::move(source), limit);
 }
 
+/// The class list and the data sets of FOLDER/train and FOLDER/val, or of FOLDER alone.
+void open_folders(const DataRequest& request, DataSets& sets) {
+  const fs::path root = request.folder;
+  check<FileError>(fs::is_directory(root), "{}: there is no such folder", root.string());
+  const bool split = fs::is_directory(root / "val");
+  check<FileError>(split || !request.need_train, "{}: imagefolder training needs the folders train and val in it",
+                   root.string());
+  const fs::path validation = split ? root / "val" : root;
+  if (request.need_train) {
+    const bool listed = !request.classes.empty();
+    sets.classes = listed ? data::read_class_list(request.classes) : data::class_folders(root / "train");
+    const data::ClassList held_out = data::class_folders(validation);
+    check<FileError>(listed || held_out.folders() == sets.classes.folders(),
+                     "{}: train and val do not hold the same classes ({} and {} of them)", root.string(),
+                     sets.classes.size(), held_out.size());
+    sets.train = std::make_shared<data::ImageFolder>(
+        root / "train", data::ImageFolderOptions{.classes = sets.classes, .skip_bad = request.skip_bad});
+  } else {
+    sets.classes = choose_classes(validation.string(), request.classes, request.known, request.outputs);
+  }
+  sets.validation = std::make_shared<data::ImageFolder>(
+      validation, data::ImageFolderOptions{.classes = sets.classes, .skip_bad = request.skip_bad});
+}
+
 /// The pipeline `text`, ended by the data set's normalisation unless it has one.
 data::Pipeline pipeline(const std::string& text, const std::string& normalize) {
   if (text.empty()) return data::Pipeline::parse(normalize);
@@ -75,21 +103,15 @@ DataSets open_data(const DataRequest& request) {
     // The usual margin: 256 pixels for 224.
     plain = fmt::format("resize({}) | center_crop({})", size * 8 / 7, size);
     normalize = "normalize(imagenet)";
-    const data::ImageFolderOptions options{.classes = request.classes, .skip_bad = request.skip_bad};
-    const fs::path root = request.folder;
-    const bool split = fs::is_directory(root / "val");
-    check<FileError>(split || !request.need_train, "{}: imagefolder training needs the folders train and val in it",
-                     root.string());
-    if (request.need_train) sets.train = std::make_shared<data::ImageFolder>(root / "train", options);
-    sets.validation = std::make_shared<data::ImageFolder>(split ? root / "val" : root, options);
-    if (sets.train)
-      check<FileError>(sets.train->classes() == sets.validation->classes(),
-                       "{}: train and val do not hold the same classes ({} and {} of them)", root.string(),
-                       sets.train->classes().size(), sets.validation->classes().size());
+    open_folders(request, sets);
   } else {
-    sets.size = 32;
+    sets.size = request.size > 0 ? request.size : kSmall;
     sets.small = true;
     standard = "random_crop(32, padding=4) | flip";
+    if (sets.size != kSmall) {
+      plain = fmt::format("resize({0} {0})", sets.size);
+      standard += " | " + plain;
+    }
     if (name == "builtin") {
       normalize = "normalize(half)";
       if (request.need_train)
@@ -108,6 +130,11 @@ DataSets open_data(const DataRequest& request) {
   sets.validation = limited(sets.validation, request.limit_val);
 
   const std::string& augment = request.augment;
+  if (const std::string own = normalization_of(augment); !own.empty()) {
+    normalize = own;
+  } else if (!request.normalize.empty()) {
+    normalize = request.normalize;
+  }
   sets.eval_pipeline = pipeline(request.preprocess.empty() ? plain : request.preprocess, normalize);
   sets.train_pipeline = augment == "none"       ? pipeline(plain, normalize)
                         : augment == "standard" ? pipeline(standard, normalize)

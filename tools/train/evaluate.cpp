@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "autograd/node.hpp"
 
 namespace gradus::program {
 namespace {
+
+constexpr std::size_t kBins = 15;
 
 /// Keeps the `count` samples that come first under `before`, in that order.
 template <class Before>
@@ -20,6 +23,7 @@ void keep_extreme(std::vector<Judged>& kept, const Judged& sample, std::size_t c
 
 Scorer::Scorer(std::int64_t classes, std::size_t extremes) : extremes_(extremes) {
   sum_.classes = classes;
+  sum_.bins.resize(kBins);
   sum_.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
 }
 
@@ -46,6 +50,11 @@ void Scorer::add(const Tensor& logits, const Tensor& labels, const std::vector<s
     hits1_ += sample.predicted == label;
     hits5_ += above < 5;
     ++sum_.confusion[static_cast<std::size_t>(label * classes + sample.predicted)];
+    const auto place = static_cast<std::size_t>(sample.confidence * static_cast<double>(kBins));
+    ConfidenceBin& bin = sum_.bins[std::min(place, kBins - 1)];
+    ++bin.samples;
+    bin.right += sample.predicted == label;
+    bin.confidence += sample.confidence;
     keep_extreme(sum_.worst, sample, extremes_, [](const Judged& a, const Judged& b) { return a.loss > b.loss; });
     keep_extreme(sum_.best, sample, extremes_, [](const Judged& a, const Judged& b) { return a.loss < b.loss; });
   }
@@ -57,10 +66,23 @@ double Scorer::top1() const {
   return 100 * static_cast<double>(hits1_) / static_cast<double>(std::max<std::int64_t>(1, sum_.images));
 }
 
+double class_accuracy(const Evaluation& e, std::int64_t label) {
+  const auto row = e.confusion.begin() + label * e.classes;
+  const auto samples = std::accumulate(row, row + e.classes, std::int64_t{0});
+  return samples == 0 ? -1 : 100 * static_cast<double>(row[label]) / static_cast<double>(samples);
+}
+
 Evaluation Scorer::result() const {
   Evaluation e = sum_;
   e.loss = loss();
   e.top1 = top1();
+  for (ConfidenceBin& bin : e.bins) {
+    if (bin.samples == 0) continue;
+    const auto n = static_cast<double>(bin.samples);
+    e.calibration_error +=
+        100 * std::abs(bin.confidence - static_cast<double>(bin.right)) / static_cast<double>(e.images);
+    bin.confidence /= n;
+  }
   e.top5 = 100 * static_cast<double>(hits5_) / static_cast<double>(std::max<std::int64_t>(1, sum_.images));
   return e;
 }

@@ -20,14 +20,28 @@ struct Judged {
   double loss = 0;        // -log of the label's probability
 };
 
+/// Of the samples whose prediction had a confidence in one interval: how many, how many of them right, and the mean
+/// confidence.
+struct ConfidenceBin {
+  std::int64_t samples = 0, right = 0;
+  double confidence = 0;
+};
+
 struct Evaluation {
   std::int64_t images = 0;
   double loss = 0;            // mean
   double top1 = 0, top5 = 0;  // per cent; with fewer than five classes top5 counts them all
   std::int64_t classes = 0;
   std::vector<std::int64_t> confusion;  // [label * classes + predicted]
-  std::vector<Judged> worst, best;      // the highest and the lowest losses, most extreme first
+  /// Fifteen intervals of confidence from 0 to 1, and the expected calibration error over them: the mean difference
+  /// between confidence and accuracy, per cent (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+  std::vector<ConfidenceBin> bins;
+  double calibration_error = 0;
+  std::vector<Judged> worst, best;  // the highest and the lowest losses, most extreme first
 };
+
+/// Per cent of a class's samples that were named right; negative where there are none.
+double class_accuracy(const Evaluation& evaluation, std::int64_t label);
 
 /// Adds a batch of logits [N, C] (f32 or f64) to the figures.
 class Scorer {

@@ -8,6 +8,8 @@
 #include "nn/files/weights.hpp"
 #include "nn/losses.hpp"
 #include "nn/optim/clip.hpp"
+#include "tools/train/load_model.hpp"
+#include "tools/train/preprocess.hpp"
 #include "tools/train/report.hpp"
 #include "tools/train/transfer.hpp"
 #include "zoo/registry.hpp"
@@ -20,12 +22,13 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
 
-DataRequest request_of(const TrainConfig& c) {
+DataRequest request_of(const TrainConfig& c, const std::string& normalize) {
   return {.name = c.data,
           .folder = c.data_dir,
           .classes = c.classes,
           .augment = c.augment,
           .preprocess = "",
+          .normalize = normalize,
           .size = c.size,
           .limit = c.limit,
           .limit_val = c.limit_val,
@@ -62,13 +65,18 @@ Trainer::Trainer(const TrainConfig& config) : config_(config) {
         c.label_smoothing);
   if (c.threads > 0) set_num_threads(c.threads);
   const bool small = c.data != "imagefolder";
-  model_name_ = zoo::find_model(c.model, small).name;  // an unknown name shows before the data are read
+  const zoo::ModelInfo& info = zoo::find_model(c.model, small);  // an unknown name shows before the data are read
+  model_name_ = info.name;
 
-  data_ = open_data(request_of(c));
+  // A network that learns on keeps seeing colours as it did.
+  NamedTensors weights;
+  if (!c.weights.empty()) weights = weights_of(load_weights(c.weights));
+  const bool fresh = c.weights.empty();
+  data_ = open_data(request_of(c, fresh ? "" : normalization_of(notes_of(weights, info, c.weights).preprocess)));
   manual_seed(c.seed);
   const auto classes = static_cast<std::int64_t>(data_.train->classes().size());
   model_ = zoo::build(c.model, {.classes = classes, .image_size = data_.size, .dropout = c.dropout}, data_.small);
-  if (!c.weights.empty()) start_from(*model_, weights_of(load_weights(c.weights)), c.weights, classes, c.replace_head);
+  if (!fresh) start_from(*model_, weights, c.weights, classes, c.replace_head);
   frozen_ = freeze(*model_, c.freeze, classes);
   training_mode();
   optimizer_ = make_optimizer(c, *model_);
@@ -114,11 +122,13 @@ std::int64_t Trainer::disk_bytes() {
 }
 
 std::map<std::string, std::string> Trainer::weight_metadata() const {
-  return {{"model", model_name_},
-          {"classes", json(data_.train->classes()).dump()},
-          {"preprocess", data_.eval_pipeline.describe()},
-          {"input", fmt::format("3x{0}x{0}", data_.size)},
-          {"data", config_.data}};
+  std::map<std::string, std::string> metadata{{"model", model_name_},
+                                              {"preprocess", data_.eval_pipeline.describe()},
+                                              {"input", fmt::format("3x{0}x{0}", data_.size)},
+                                              {"data", config_.data}};
+  const std::vector<std::string>& names = data_.train->classes();
+  write_classes(data_.classes.empty() ? data::ClassList(names, names, config_.data) : data_.classes, metadata);
+  return metadata;
 }
 
 void Trainer::save(const RunFolder& folder) {

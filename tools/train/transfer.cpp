@@ -13,11 +13,12 @@ bool inside(const std::string& name, const std::string& module) { return name.st
 
 }  // namespace
 
-std::int64_t count_classes(const NamedTensors& weights) {
-  std::int64_t classes = 0;
-  for (const NamedTensor& t : weights.tensors)
-    if (t.tensor.rank() >= 1 && (t.name.ends_with(".weight") || t.name.ends_with(".bias"))) classes = t.tensor.size(0);
-  return classes;
+std::int64_t count_classes(const NamedTensors& weights, const zoo::ModelInfo& model) {
+  constexpr std::int64_t kUnlikely = 997;  // no layer has so many outputs but the head
+  const ConstructOn meta(kMeta);
+  const auto shapes = zoo::build(model.name, {.classes = kUnlikely});
+  const Tensor* head = weights.find(head_of(*shapes, kUnlikely) + ".weight");
+  return head && head->rank() > 0 ? head->size(0) : model.classes;
 }
 
 std::string head_of(Module& model, std::int64_t classes) {

@@ -7,11 +7,13 @@
 
 #include "nn/files/named_tensors.hpp"
 #include "nn/module.hpp"
+#include "zoo/registry.hpp"
 
 namespace gradus::program {
 
-/// Outputs of the network that the weights belong to: the first size of the last weight or bias.
-std::int64_t count_classes(const NamedTensors& weights);
+/// Classes that weights of `model` tell apart, whatever order the file lists them in; the model's own number where its
+/// head is not among them.
+std::int64_t count_classes(const NamedTensors& weights, const zoo::ModelInfo& model);
 
 /// The module that makes the logits: the last one whose weight has `classes` outputs.
 std::string head_of(Module& model, std::int64_t classes);
