@@ -124,7 +124,8 @@ Judgement judge(const Options& o, const Member& member) {
                           duration(progress.seconds_left(done))));
     return !interrupt.asked();
   };
-  Judgement judgement{.model = net.name, .data = data, .preprocess = sets.eval_pipeline.describe()};
+  Judgement judgement{
+      .model = net.name, .data = data, .preprocess = sets.eval_pipeline.describe(), .predictions = {}, .sets = {}};
   if (protocol) {
     data::ViewLoader loader(sets.validation, *protocol, o.workers);
     judgement.predictions = predict(*net.model, loader, o.dense, o.batch, each);

@@ -33,7 +33,7 @@ Tensor dense_logits(Module& net, const Tensor& x) {
   if (!head.map) return logits;
   check<ShapeError>(head.map.size(2) >= head.height && head.map.size(3) >= head.width,
                     "dense: the picture is too small: the linear layers see {} x {} places\n{}", head.height,
-                    head.width, describe("map", head.map));
+                    head.width, describe({{"map", &head.map}}));
   Tensor y = head.map;
   bool first = true;
   for (const NamedModule& m : net.named_modules()) {
