@@ -108,7 +108,13 @@ std::vector<Tensor> make_views(const Protocol& p, const Image& image, Picture& p
       picture.crop(five_crops(all, p.size).back());
       p.mirror ? crops->add_both(picture) : crops->add(picture);
     } else if (p.crops == Crops::ten) {
-      add_boxes(*crops, picture, five_crops(all, p.size));
+      for (const bool mirrored : {false, true})
+        for (const Box& box : five_crops(all, p.size)) {
+          picture.reset();
+          if (mirrored) picture.flip();
+          picture.crop(box);
+          crops->add(picture);
+        }
     } else {
       const Image resized = picture.source();
       for (const Box& square : three_squares(height, width)) {

@@ -3,7 +3,7 @@
 //
 //   crops   views, per scale S (the shorter side after resizing), of C x C pixels                       from
 //   one     the centre                                                                                  common use
-//   ten     four corners and the centre, and their mirror images                        Krizhevsky 2012, section 4.1
+//   ten     four corners and the centre of the picture, and of its mirror image         Krizhevsky 2012, section 4.1
 //   many    three squares S x S (left, centre, right; of a tall picture top, centre, bottom), of each the four
 //           corners, the centre and the whole square resized, and their mirror images: 36 a scale, 144 at four
 //                                                                                           Szegedy 2014, section 7
