@@ -36,14 +36,13 @@ void predict(const Options& o) {
   if (normalization_of(text).empty()) text += (text.empty() ? "" : " | ") + normalization_of(net.notes.preprocess);
   text = for_any_picture(text, net.notes.size);
   const data::Pipeline pipeline = reading_options([&] { return data::Pipeline::parse(text); });
-  if (!o.quiet) show_preprocessing(pipeline.describe(), net.notes, o.preprocess);
-
   const NoGrad no_grad;
   json all = json::array();
   for (const std::string& file : o.images) {
     data::Picture picture;
     data::read_image(file, picture.source());
     picture.reset();
+    if (!o.quiet && all.empty()) show_preprocessing(pipeline.describe(), net.notes, o.preprocess);
     data::Random random(0, data::Purpose::kAugment, 0, 0);
     pipeline.apply(picture, random);
     const Tensor x = empty({1, 3, picture.height(), picture.width()}, {.format = Format::channels_last});
