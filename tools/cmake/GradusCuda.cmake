@@ -1,5 +1,38 @@
 # Compiling .cu files, two ways: by nvcc for GPUs (GRADUS_CUDA=ON), or by the host compiler for the emulator of cuda/simt
-# (GRADUS_CUDA=emulate).
+# (GRADUS_CUDA=emulate). AUTO is ON where nvcc is found and OFF elsewhere; it becomes one of the two here.
+
+if(GRADUS_CUDA STREQUAL "AUTO")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(GRADUS_CUDA ON)
+  else()
+    set(GRADUS_CUDA OFF)
+  endif()
+endif()
+
+if(GRADUS_CUDA AND NOT GRADUS_CUDA STREQUAL "emulate")
+  # Ampere's data-centre GPUs, whose code newer ones of that kind run too, and Hopper with its own instructions. Others:
+  # -DCMAKE_CUDA_ARCHITECTURES="86;89" (RTX 30 and 40), 100 (Blackwell).
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES "80;90a" CACHE STRING "GPUs to compile for: 80, 86, 89, 90a, 100, …")
+  endif()
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+  if(NOT CMAKE_CUDA_COMPILER AND EXISTS /usr/local/cuda/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
+  endif()
+  if(CMAKE_CXX_COMPILER_LAUNCHER AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+endif()
+
+# What nvcc is told. Device lambdas; constexpr functions in kernels; and that fmt may be constexpr, which fmt 9 doubts.
+set(GRADUS_NVCC_FLAGS --extended-lambda --expt-relaxed-constexpr -DFMT_USE_CONSTEXPR=1 -Xcompiler=-Wall,-Wextra,-Wshadow)
+if(GRADUS_WERROR)
+  list(APPEND GRADUS_NVCC_FLAGS --Werror=all-warnings)
+endif()
 
 # What emulated kernels are compiled with. They run on the machine that compiles them, so they may use what it has; fused
 # multiply-add matters, because nvcc contracts a * b + c too. Thread-local variables are __shared__ arrays and threadIdx:
@@ -22,6 +55,9 @@ function(gradus_cuda_sources target)
   target_sources(${target} PRIVATE ${ARGN})
   if(GRADUS_CUDA STREQUAL "emulate")
     gradus_simt_sources(${target} ${ARGN})
+  else()
+    set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON)
+    set_source_files_properties(${ARGN} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${GRADUS_NVCC_FLAGS}")
   endif()
 endfunction()
 

@@ -11,13 +11,14 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # Flags every target of the project is compiled with; not part of the installed interface.
 add_library(gradus_flags INTERFACE)
-target_compile_options(gradus_flags INTERFACE -Wall -Wextra -Wshadow -fno-math-errno -fno-trapping-math)
+set(flags -Wall -Wextra -Wshadow -fno-math-errno -fno-trapping-math)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(gradus_flags INTERFACE -Wno-restrict)  # false alarms on std::string, GCC bug 105651
+  list(APPEND flags -Wno-restrict)  # false alarms on std::string, GCC bug 105651
 endif()
 if(GRADUS_WERROR)
-  target_compile_options(gradus_flags INTERFACE -Werror)
+  list(APPEND flags -Werror)
 endif()
+target_compile_options(gradus_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${flags}>")
 if(GRADUS_SANITIZE)
   target_compile_options(gradus_flags INTERFACE -fsanitize=${GRADUS_SANITIZE} -fno-omit-frame-pointer
                                                 -fno-sanitize-recover=all)
@@ -32,11 +33,12 @@ set(GRADUS_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf
 
 # gradus_layer(name DEPENDS targets...)
 # Library gradus_<name> (alias gradus::<name>) from all .cpp below this folder but tests and benchmarks. A file named
-# *_simd.cpp is compiled once per instruction set, with GRADUS_ISA set to the set's name (see core/isa.hpp).
+# *_simd.cpp is compiled once per instruction set, with GRADUS_ISA set to the set's name (see core/isa.hpp). Where the
+# build has CUDA, the .cu files join (see GradusCuda).
 function(gradus_layer name)
   cmake_parse_arguments(arg "" "" "DEPENDS;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$|/cuda/simt/")
   if(NOT GRADUS_BENCH)
     list(FILTER sources EXCLUDE REGEX "(_bench|bench_list)\\.cpp$")
   endif()
@@ -69,6 +71,14 @@ function(gradus_layer name)
       target_link_libraries(gradus_${name}_${isa} PRIVATE gradus_flags)
       target_sources(gradus_${name} PRIVATE $<TARGET_OBJECTS:gradus_${name}_${isa}>)
     endforeach()
+  endif()
+
+  if(GRADUS_CUDA)
+    file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cu)
+    list(FILTER kernels EXCLUDE REGEX "_test\\.cu$|/cuda/simt/")
+    if(kernels)
+      gradus_cuda_sources(gradus_${name} ${kernels})
+    endif()
   endif()
 
   install(TARGETS gradus_${name} EXPORT gradusTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -1,0 +1,50 @@
+// Dropout on CUDA, the same stream of bits as on the CPU. One read and one write of memory for each element.
+//   naive   one thread for each element draws a whole Philox block for its one word
+//   blocks  one thread draws a block for four elements: bound by memory
+
+#include "cuda/each.cuh"
+#include "ops/dropout/dropout_kernels.hpp"
+
+namespace gradus::cuda {
+namespace {
+
+template <class T>
+void naive(const DropoutProblem<T>& p) {
+  each(p.elements, [=] __device__(std::int64_t i) {
+    const bool kept = p.philox.word(static_cast<std::uint64_t>(i / p.group)) >= p.threshold;
+    p.y[i] = kept ? p.x[i] * static_cast<T>(p.scale) : T(0);
+  });
+}
+
+template <class T>
+bool one_by_one(const DropoutProblem<T>& p) {
+  return p.group == 1;
+}
+
+template <class T>
+void blocks(const DropoutProblem<T>& p) {
+  each((p.elements + 3) / 4, [=] __device__(std::int64_t i) {
+    const Philox::Block block = p.philox.block(static_cast<std::uint64_t>(i));
+    const T scale = static_cast<T>(p.scale);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const std::int64_t e = 4 * i + k;
+      if (e < p.elements) p.y[e] = block.word[k] >= p.threshold ? p.x[e] * scale : T(0);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+const Candidates<DropoutProblem<T>>& dropout() {
+  using Problem = DropoutProblem<T>;
+  static const Candidates<Problem> list(
+      "dropout", {{"blocks", "a Philox block for four elements; bound by memory", one_by_one<T>, blocks<T>},
+                  {"naive", "a Philox block for each element; bound by arithmetic", always<Problem>, naive<T>}});
+  return list;
+}
+template const Candidates<DropoutProblem<float>>& dropout();
+template const Candidates<DropoutProblem<double>>& dropout();
+
+}  // namespace gradus::cuda

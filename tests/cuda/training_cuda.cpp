@@ -1,0 +1,175 @@
+// Networks on cuda:0 against the CPU: a training step of ResNet-20 and of a small net of each family, and a few steps
+// that learn.
+
+#include "tests/cuda/both.hpp"
+
+#include <map>
+
+#include "cuda/runtime.hpp"
+#include "nn/losses.hpp"
+#include "nn/optim/adam.hpp"
+#include "nn/optim/clip.hpp"
+#include "nn/optim/sgd.hpp"
+#include "ops/pointwise/binary.hpp"
+#include "zoo/registry.hpp"
+
+namespace gradus {
+namespace {
+
+using test::kCuda;
+
+/// Ten classes of small pictures that a network can tell apart: coloured waves under noise.
+struct Pictures {
+  Tensor images, labels;
+  Pictures(std::int64_t n, std::int64_t size, std::int64_t classes, std::uint64_t seed) {
+    Generator generator{seed, 0};
+    images = empty({n, 3, size, size}, {.format = Format::channels_last});
+    normal_(images, 0, 0.3, generator);
+    labels = empty({n}, {.dtype = DType::i64});
+    float* p = images.data<float>();
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t label = i % classes;
+      labels.data<std::int64_t>()[i] = label;
+      for (std::int64_t h = 0; h < size; ++h)
+        for (std::int64_t w = 0; w < size; ++w)
+          for (std::int64_t c = 0; c < 3; ++c)
+            p[((i * size + h) * size + w) * 3 + c] += static_cast<float>(
+                std::sin(static_cast<double>((label + 1) * (c == 0 ? h : w)) * 0.4 + static_cast<double>(c)));
+    }
+  }
+};
+
+struct Step {
+  double loss = 0;
+  std::map<std::string, Tensor> gradients, state;  // on the CPU
+};
+
+/// One step of SGD from the same weights, on either device.
+Step step_on(Device device, const std::string& model, const zoo::ModelOptions& options, const Pictures& batch) {
+  manual_seed(7);
+  const auto net = zoo::build(model, options);
+  net->to(device);
+  net->train();
+  optim::Sgd sgd(optim::one_group(*net), {.lr = 0.05, .momentum = 0.9, .weight_decay = 1e-4});
+  manual_seed(11);  // dropout
+  const Tensor loss = heads_loss(net->forward_heads(to(batch.images, device)), to(batch.labels, device));
+  backward(loss);
+  Step step;
+  step.loss = loss.item();
+  for (const NamedParameter& p : net->named_parameters())
+    if (const Tensor g = grad_of(*p.parameter); g.defined()) step.gradients[p.name] = to(g.detach(), kCpu).clone();
+  sgd.step();
+  for (const NamedState& s : net->state()) step.state[s.name] = to(s.tensor->detach(), kCpu).clone();
+  return step;
+}
+
+/// |a - b| / |b| of a whole tensor, with a floor for gradients that are zero but for rounding.
+double relative(const Tensor& a, const Tensor& b, double floor) {
+  const auto u = a.to_vector<double>(), v = b.to_vector<double>();
+  REQUIRE(u.size() == v.size());
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) {
+    difference += (u[i] - v[i]) * (u[i] - v[i]);
+    norm += v[i] * v[i];
+  }
+  return std::sqrt(difference) / std::max(std::sqrt(norm), floor);
+}
+
+/// Bounds: the loss to 1e-5 of itself; each gradient to `gradient` of its norm (a handful of activations within
+/// rounding of zero decide ReLU and max pooling otherwise on the two devices); weights and running statistics after the
+/// step to 1e-4 of theirs.
+void check_step(const std::string& model, const zoo::ModelOptions& options, const Pictures& batch, double gradient) {
+  CAPTURE(model);
+  const Step cpu = step_on(kCpu, model, options, batch), cuda = step_on(kCuda, model, options, batch);
+  CHECK(std::abs(cuda.loss - cpu.loss) <= 1e-5 * std::abs(cpu.loss));
+  double largest = 0;
+  for (const auto& [name, g] : cpu.gradients)
+    for (const double v : g.to_vector<double>()) largest = std::max(largest, std::abs(v));
+  REQUIRE(cuda.gradients.size() == cpu.gradients.size());
+  for (const auto& [name, g] : cpu.gradients) {
+    CAPTURE(name);
+    CHECK(relative(cuda.gradients.at(name), g, 1e-3 * largest) <= gradient);
+  }
+  for (const auto& [name, s] : cpu.state) {
+    CAPTURE(name);
+    CHECK(relative(cuda.state.at(name), s, 1e-3) <= 1e-4);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("training: a step of ResNet-20 has the CPU's loss, gradients, weights and statistics") {
+  check_step("cifar_resnet20", {}, Pictures(8, 32, 10, 1), 1e-3);
+}
+
+TEST_CASE("training: a few steps lower the loss of ResNet-20, the same twice") {
+  const Pictures batch(16, 32, 10, 2);
+  std::vector<std::vector<double>> runs;
+  for (int run = 0; run < 2; ++run) {
+    manual_seed(3);
+    const auto net = zoo::build("cifar_resnet20", {});
+    net->to(kCuda);
+    net->train();
+    optim::Sgd sgd(optim::one_group(*net), {.lr = 0.1, .momentum = 0.9});
+    const Tensor images = to(batch.images, kCuda), labels = to(batch.labels, kCuda);
+    std::vector<double>& losses = runs.emplace_back();
+    for (int i = 0; i < (run == 0 ? 8 : 3); ++i) {
+      sgd.zero_grad();
+      const Tensor loss = cross_entropy((*net)(images), labels);
+      backward(loss);
+      sgd.step();
+      losses.push_back(loss.item());
+    }
+  }
+  CHECK(runs[0].back() < 0.6 * runs[0].front());
+  for (std::size_t i = 0; i < runs[1].size(); ++i) CHECK(runs[1][i] == runs[0][i]);  // bit for bit
+}
+
+TEST_CASE("families: a step of a small net of each family has the CPU's loss, gradients and weights") {
+  struct Family {
+    const char* model;
+    std::int64_t size;
+    zoo::ModelOptions options;
+  };
+  const Family families[] = {
+      {"mlp", 32, {.classes = 10}},
+      {"cifar_alexnet", 32, {}},
+      {"cifar_vgg16_bn", 32, {}},
+      {"squeezenet1_1", 64, {.classes = 10}},
+      {"cifar_googlenet", 16, {}},
+      {"cifar_preresnet110", 8, {}},
+      {"cifar_se_resnet20", 16, {}},
+      {"cifar_resnext29_8x64d", 8, {.cardinality = 4, .base_width = 16}},
+      {"cifar_densenet40_k12", 16, {.growth_rate = 4}},
+  };
+  for (const Family& f : families) check_step(f.model, f.options, Pictures(4, f.size, 10, 4), 5e-3);
+}
+
+TEST_CASE("optimizer: every optimiser's steps, clipping and averaging are the CPU's") {
+  const auto run = [](Device device, int kind) {
+    Generator generator{9, 0};
+    manual_seed(1);
+    const auto net = zoo::build("mlp", {.classes = 4, .image_size = 6});
+    net->to(device);
+    const auto groups = optim::one_group(*net);
+    std::unique_ptr<optim::Optimizer> optimizer;
+    if (kind == 0)
+      optimizer = std::make_unique<optim::Sgd>(
+          groups, optim::SgdOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-2, .nesterov = true});
+    if (kind == 1) optimizer = std::make_unique<optim::Adam>(groups, optim::AdamOptions{.lr = 0.01, .amsgrad = true});
+    if (kind == 2) optimizer = std::make_unique<optim::Sgd>(groups, optim::SgdOptions{.lr = 0.1});
+    const Pictures batch(6, 6, 4, 5);
+    for (int i = 0; i < 3; ++i) {
+      optimizer->zero_grad();
+      backward(cross_entropy((*net)(to(batch.images, device)), to(batch.labels, device)));
+      optim::clip_grad_norm(net->parameters(), 0.5);
+      optimizer->step();
+    }
+    std::vector<Tensor> all;
+    for (const NamedState& s : net->state()) all.push_back(to(s.tensor->detach(), kCpu));
+    return all;
+  };
+  for (int kind = 0; kind < 3; ++kind) test::check_same(run(kCuda, kind), run(kCpu, kind), 1e-5);
+}
+
+}  // namespace gradus
