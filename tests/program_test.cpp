@@ -121,10 +121,10 @@ std::vector<json> read_log(const std::string& run) {
   return lines;
 }
 
-/// Waits until `ready()`, while the process runs, a minute at most.
+/// Waits until `ready()`, while the process runs, ten minutes at most: a sanitizer on a busy machine is slow.
 template <class Ready>
 bool wait_for(Process& process, Ready&& ready) {
-  for (int i = 0; i < 6000; ++i) {
+  for (int i = 0; i < 60000; ++i) {
     if (ready()) return true;
     if (!process.running()) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -6,6 +6,7 @@ namespace gradus::program {
 
 void add_bench_step(Command bench);
 void add_bench_op(Command bench);
+void add_bench_kernel(Command bench);
 
 void add_bench(Command app) {
   const Command bench =
@@ -14,6 +15,7 @@ void add_bench(Command app) {
   bench.require_command();
   add_bench_step(bench);
   add_bench_op(bench);
+  add_bench_kernel(bench);
 }
 
 }  // namespace gradus::program

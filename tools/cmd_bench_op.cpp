@@ -1,7 +1,6 @@
 // gradus bench op: every operator's cases, against what the machine can do.
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "core/parallel.hpp"
@@ -10,12 +9,12 @@
 #include "ops/peak.hpp"
 #include "tools/machine.hpp"
 #include "tools/program.hpp"
+#include "tools/timing.hpp"
 
 namespace gradus::program {
 namespace {
 
 using nlohmann::json;
-using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::string only;
@@ -24,20 +23,6 @@ struct Options {
   double seconds = 0.2;
   bool as_json = false;
 };
-
-/// Median of as many runs as fit into `seconds`, at least three, after one that warms up.
-double median_ms(const BenchCase& c, double seconds) {
-  c.run();
-  std::vector<double> ms;
-  const Clock::time_point begin = Clock::now();
-  while (ms.size() < 3 || std::chrono::duration<double>(Clock::now() - begin).count() < seconds) {
-    const Clock::time_point start = Clock::now();
-    c.run();
-    ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-  }
-  std::nth_element(ms.begin(), ms.begin() + static_cast<std::ptrdiff_t>(ms.size() / 2), ms.end());
-  return ms[ms.size() / 2];
-}
 
 void bench(const Options& o) {
   check<UsageError>(o.seconds > 0, "--seconds: must be positive, got {}", o.seconds);
@@ -65,7 +50,7 @@ void bench(const Options& o) {
       double ms = 0;
       try {
         if (!name.empty()) forced.emplace(c.op, name);
-        ms = median_ms(c, o.seconds);
+        ms = median_ms(c.run, o.seconds);
       } catch (const ValueError&) {
         if (name.empty()) throw;
         continue;  // this operator has no kernel of that name

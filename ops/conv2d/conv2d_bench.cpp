@@ -1,6 +1,6 @@
+#include "ops/conv2d/conv2d_bench.hpp"
+
 #include "core/random.hpp"
-#include "ops/bench.hpp"
-#include "ops/conv2d/conv2d.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
 
 namespace gradus {
@@ -45,6 +45,52 @@ void bench_conv2d(BenchList& list) {
     list.push_back({"conv2d.backward_weight", row.label, flops, bytes,
                     [=] { conv2d_weight_grad(x, gy, w.shape(), row.options); }});
   }
+}
+
+namespace {
+
+template <class Problem>
+std::vector<std::string> supporting(const Candidates<Problem>& kernels, const Problem& problem) {
+  std::vector<std::string> names;
+  for (const Candidate<Problem>& c : kernels.all())
+    if (c.supports(problem)) names.emplace_back(c.name);
+  return names;
+}
+
+}  // namespace
+
+std::vector<KernelCase> conv2d_kernel_cases(const Shape& x_shape, const Shape& w_shape, const Conv2dOptions& o) {
+  const Tensor x = randn(x_shape, {.format = Format::channels_last});
+  const Tensor w = randn(w_shape, {.format = Format::channels_last});
+  const Tensor gy = randn(conv2d(x, w, {}, o).shape(), {.format = Format::channels_last});
+  const ConvShape c{.N = x.size(0),
+                    .C = x.size(1),
+                    .H = x.size(2),
+                    .W = x.size(3),
+                    .K = w.size(0),
+                    .R = w.size(2),
+                    .S = w.size(3),
+                    .P = gy.size(2),
+                    .Q = gy.size(3),
+                    .stride_h = o.stride.h,
+                    .stride_w = o.stride.w,
+                    .padding_h = o.padding.h,
+                    .padding_w = o.padding.w,
+                    .dilation_h = o.dilation.h,
+                    .dilation_w = o.dilation.w,
+                    .groups = o.groups};
+  const double flops = 2 * c.multiply_adds(), bytes = static_cast<double>(x.bytes() + w.bytes() + gy.bytes());
+  const DType f32 = DType::f32;
+  return {
+      {"conv2d.forward", flops, bytes, supporting(cpu::conv2d_forward(), {c, f32, nullptr, nullptr, nullptr, nullptr}),
+       [=] { return conv2d(x, w, {}, o); }},
+      {"conv2d.backward_input", flops, bytes,
+       supporting(cpu::conv2d_backward_input(), {c, f32, nullptr, nullptr, nullptr}),
+       [=] { return conv2d_input_grad(gy, w, x.shape(), o); }},
+      {"conv2d.backward_weight", flops, bytes,
+       supporting(cpu::conv2d_backward_weight(), {c, f32, nullptr, nullptr, nullptr}),
+       [=] { return conv2d_weight_grad(x, gy, w.shape(), o); }},
+  };
 }
 
 }  // namespace gradus
