@@ -158,9 +158,22 @@ const std::string& whole_run() {
 
 TEST_CASE("program: every command explains itself with an example") {
   const std::vector<std::vector<std::string>> commands{
-      {"train"}, {"eval"},         {"predict"},         {"summary"},          {"models"},
-      {"data"},  {"data", "make"}, {"data", "inspect"}, {"data", "download"}, {"bench"},
-      {"graph"}, {"import"},       {"export"},          {"bench", "step"},    {"bench", "op"},
+      {"train"},
+      {"eval"},
+      {"predict"},
+      {"summary"},
+      {"models"},
+      {"data"},
+      {"data", "make"},
+      {"data", "inspect"},
+      {"data", "download"},
+      {"bench"},
+      {"graph"},
+      {"import"},
+      {"export"},
+      {"bench", "step"},
+      {"bench", "op"},
+      {"bench", "kernel"},
   };
   for (std::vector<std::string> command : commands) {
     command.push_back("--help");
@@ -384,6 +397,29 @@ TEST_CASE("bench step --inference: times the forward pass, which keeps nothing f
     return json::parse(r.out).at("allocator_peak_mib").get<double>();
   };
   CHECK(peak({"--inference"}) < 0.5 * peak({}));
+}
+
+TEST_CASE("bench kernel: times every candidate that supports the problem, and tells its error") {
+  const Result r = gradus_run({"bench", "kernel", "conv2d.forward", "--shape", "1x8x9x9", "--weight", "8x8x3x3",
+                               "--seconds", "0.001", "--json"});
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  std::vector<std::string> names;
+  const json result = json::parse(r.out);
+  for (const json& row : result.at("rows")) {
+    names.push_back(row.at("candidate"));
+    CHECK(row.at("ms").get<double>() > 0);
+    CHECK(row.at("error").get<double>() < 1e-5);
+    CHECK((row.at("error") == 0.0) == (names.back() == "reference"));
+  }
+  CHECK(std::count(names.begin(), names.end(), "direct") == 1);
+  CHECK(std::count(names.begin(), names.end(), "reference") == 1);
+  const Result layers = gradus_run(
+      {"bench", "kernel", "conv2d.forward", "--layers", "lenet5", "--batch", "1", "--seconds", "0.001", "--json"});
+  REQUIRE_MESSAGE(layers.status == 0, layers.err);
+  CHECK(json::parse(layers.out).at("best_ms").get<double>() > 0);
+  CHECK(contains(failure({"bench", "kernel", "relu"}, 2), "conv2d.forward"));
+  CHECK(contains(failure({"bench", "kernel", "conv2d", "--shape", "8x8"}, 2), "8x64x56x56"));
+  CHECK(contains(failure({"bench", "kernel", "conv2d", "--layers", "mlp"}, 2), "no convolutions"));
 }
 
 TEST_CASE("graph: writes the tape as page, Graphviz and text") {
