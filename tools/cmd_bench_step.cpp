@@ -78,7 +78,7 @@ void write_trace(const std::string& path, const std::vector<KernelEvent>& events
 }
 
 void bench(const Options& o) {
-  check_device(o.device);
+  const Device device = chosen_device(o.device);
   check<UsageError>(o.batch > 0 && o.steps > 0 && o.warmup >= 0, "bench step: --batch and --steps must be positive");
   if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
   const InputSize in = parse_input(o.input);
@@ -90,14 +90,16 @@ void bench(const Options& o) {
         {.classes = o.classes, .image_channels = in.channels, .image_size = in.height, .recompute = o.recompute},
         small);
   });
+  model->to(device);
   model->train(!o.inference);
   optim::Sgd sgd(*model, {.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4});
-  const Tensor x = randn({o.batch, in.channels, in.height, in.width}, {.format = Format::channels_last});
+  const Tensor x =
+      randn({o.batch, in.channels, in.height, in.width}, {.device = device, .format = Format::channels_last});
   std::vector<std::int64_t> labels(static_cast<std::size_t>(o.batch));
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i * 7919) % o.classes;
-  const Tensor t = from_data<std::int64_t>(labels, {o.batch}, {.dtype = DType::i64});
+  const Tensor t = from_data<std::int64_t>(labels, {o.batch}, {.dtype = DType::i64, .device = device});
 
-  const auto step = [&] {
+  const auto queue_step = [&] {
     if (o.inference) {
       const NoGrad no_grad;
       (*model)(x);
@@ -108,9 +110,14 @@ void bench(const Options& o) {
     backward(loss);
     sgd.step();
   };
+  const auto step = [&] {
+    queue_step();
+    // Reading a number waits for all that was queued before.
+    if (device != kCpu) (void)model->parameters().back().detach().as_strided({1}, {1}, 0).item();
+  };
   for (int i = 0; i < o.warmup; ++i) step();
-  reset_peak_memory(kCpu);
-  const std::int64_t system_before = memory_stats(kCpu).system_allocations;
+  reset_peak_memory(device);
+  const std::int64_t system_before = memory_stats(device).system_allocations;
   std::vector<double> ms;
   for (int i = 0; i < o.steps; ++i) {
     const Clock::time_point begin = Clock::now();
@@ -120,7 +127,7 @@ void bench(const Options& o) {
   std::sort(ms.begin(), ms.end());
   const std::size_t n = ms.size();
   const double median = (ms[(n - 1) / 2] + ms[n / 2]) / 2;
-  const MemoryStats memory = memory_stats(kCpu);
+  const MemoryStats memory = memory_stats(device);
 
   // Profiled apart, so that listening costs the figures above nothing.
   Totals by_kernel, by_layer;

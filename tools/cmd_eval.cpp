@@ -89,6 +89,7 @@ struct Judgement {
 
 Judgement judge(const Options& o, const Member& member) {
   const LoadedModel net = load_model(member.model, member.weights, o.data != "imagefolder");
+  net.model->to(chosen_device(o.device));
   const std::string data = o.data.empty() ? net.notes.data : o.data;
   check<UsageError>(!data.empty(), "--data: {} does not say which data its network is for; takes {}", member.weights,
                     kDataSets);
@@ -147,7 +148,7 @@ json to_json(const Evaluation& e) {
 }
 
 void evaluate_weights(const Options& o) {
-  check_device(o.device);
+  (void)chosen_device(o.device);  // before anything is read
   check<UsageError>(o.batch > 0, "--batch: must be positive, got {}", o.batch);
   if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
   std::vector<Judgement> judgements;

@@ -6,6 +6,7 @@
 #include "data/image.hpp"
 #include "data/pipeline.hpp"
 #include "ops/softmax/softmax.hpp"
+#include "ops/view/view.hpp"
 #include "tools/program.hpp"
 #include "tools/train/load_model.hpp"
 #include "tools/train/preprocess.hpp"
@@ -23,9 +24,10 @@ struct Options {
 };
 
 void predict(const Options& o) {
-  check_device(o.device);
+  const Device device = chosen_device(o.device);
   check<UsageError>(o.top > 0, "--top: must be positive, got {}", o.top);
   const LoadedModel net = load_model(o.model, o.weights, false);
+  net.model->to(device);
   data::ClassList classes = net.notes.classes;
   if (!o.classes.empty()) {
     classes = data::read_class_list(o.classes);
@@ -47,7 +49,7 @@ void predict(const Options& o) {
     pipeline.apply(picture, random);
     const Tensor x = empty({1, 3, picture.height(), picture.width()}, {.format = Format::channels_last});
     picture.write(pipeline.normalization(), x.data<float>());
-    const std::vector<double> p = softmax((*net.model)(x), 1).to_vector<double>();
+    const std::vector<double> p = softmax((*net.model)(to(x, device)), 1).to_vector<double>();
 
     std::vector<std::size_t> order(p.size());
     std::iota(order.begin(), order.end(), 0);

@@ -57,7 +57,7 @@ TrainConfig with_recipe(Command command, const std::string& name, const TrainCon
 }
 
 void train(Command command, Options& o) {
-  check_device(o.device);
+  const Device device = chosen_device(o.device);
   check<DeviceError>(!o.amp, "--amp: mixed precision needs a CUDA device, and this build has none");
   const RunFolder folder(o.out);
   if (!o.recipe.empty() && !o.resume) o.config = with_recipe(command, o.recipe, o.config);
@@ -73,7 +73,7 @@ void train(Command command, Options& o) {
   }
 
   Progress progress(o.quiet || o.as_json);
-  Trainer trainer = reading_options([&] { return Trainer(o.config); });
+  Trainer trainer = reading_options([&] { return Trainer(o.config, device); });
   folder.prepare(trainer.disk_bytes());
   if (o.resume) {
     trainer.resume(folder);

@@ -4,7 +4,7 @@
 #include <exception>
 #include <new>
 
-#include "core/device.hpp"
+#include "ops/run.hpp"
 
 namespace gradus::program {
 namespace {
@@ -69,10 +69,14 @@ InputSize parse_input(const std::string& text) {
   return size;
 }
 
-void check_device(const std::string& name) {
+Device chosen_device(const std::string& name) {
   const Device device = reading_options([&] { return device_from_name(name); });
   check<UsageError>(device.type != DeviceType::meta, "--device: takes cpu or cuda, got {}", name);
-  check<DeviceError>(device.type == DeviceType::cpu, "--device {}: this build has no CUDA (it runs on cpu)", name);
+  if (device.type != DeviceType::cpu) {
+    check<DeviceError>(kHasCuda, "--device {}: this build has no CUDA (it runs on cpu)", name);
+    (void)backend(device);  // which says why it cannot be used
+  }
+  return device;
 }
 
 }  // namespace gradus::program

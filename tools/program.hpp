@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "core/device.hpp"
 #include "core/error.hpp"
 #include "tools/command_line.hpp"
 
@@ -37,8 +38,8 @@ struct InputSize {
 };
 InputSize parse_input(const std::string& text);
 
-/// DeviceError unless it is "cpu": what asks for a GPU is told that this build has none.
-void check_device(const std::string& device);
+/// What --device says. DeviceError with the reason where it cannot be used.
+Device chosen_device(const std::string& name);
 
 // In the order of the help.
 void add_train(Command app);

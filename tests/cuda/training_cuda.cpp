@@ -147,7 +147,6 @@ TEST_CASE("families: a step of a small net of each family has the CPU's loss, gr
 
 TEST_CASE("optimizer: every optimiser's steps, clipping and averaging are the CPU's") {
   const auto run = [](Device device, int kind) {
-    Generator generator{9, 0};
     manual_seed(1);
     const auto net = zoo::build("mlp", {.classes = 4, .image_size = 6});
     net->to(device);

@@ -28,8 +28,10 @@ if(GRADUS_CUDA AND NOT GRADUS_CUDA STREQUAL "emulate")
   find_package(CUDAToolkit REQUIRED)
 endif()
 
-# What nvcc is told. Device lambdas; constexpr functions in kernels; and that fmt may be constexpr, which fmt 9 doubts.
-set(GRADUS_NVCC_FLAGS --extended-lambda --expt-relaxed-constexpr -DFMT_USE_CONSTEXPR=1 -Xcompiler=-Wall,-Wextra,-Wshadow)
+# What nvcc is told: the standard by its flag, for CMake 3.25 does not know that nvcc has C++20; device lambdas; constexpr
+# functions in kernels; and that fmt may be constexpr, which fmt 9 doubts.
+set(GRADUS_NVCC_FLAGS -std=c++20 --extended-lambda --expt-relaxed-constexpr -DFMT_USE_CONSTEXPR=1
+                      -Xcompiler=-Wall,-Wextra,-Wshadow)
 if(GRADUS_WERROR)
   list(APPEND GRADUS_NVCC_FLAGS --Werror=all-warnings)
 endif()
@@ -56,7 +58,6 @@ function(gradus_cuda_sources target)
   if(GRADUS_CUDA STREQUAL "emulate")
     gradus_simt_sources(${target} ${ARGN})
   else()
-    set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON)
     set_source_files_properties(${ARGN} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${GRADUS_NVCC_FLAGS}")
   endif()
 endfunction()

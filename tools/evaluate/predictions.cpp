@@ -9,6 +9,7 @@
 
 #include "autograd/node.hpp"
 #include "nn/files/atomic_file.hpp"
+#include "ops/view/view.hpp"
 #include "tools/evaluate/dense.hpp"
 
 namespace gradus::program {
@@ -44,9 +45,11 @@ class Collector {
  public:
   Collector(Module& net, const data::Dataset& dataset) : net_(net) { out_.classes = std::ssize(dataset.classes()); }
 
+  /// x may be on another device than the network.
   std::vector<double> logits(const Tensor& x, bool dense) {
     const Clock::time_point begin = Clock::now();
-    const Tensor y = dense ? dense_logits(net_, x) : net_(x);
+    const Tensor there = to(x, net_.parameters().front().device());
+    const Tensor y = to(dense ? dense_logits(net_, there) : net_(there), kCpu);
     out_.forward_seconds += seconds_since(begin);
     check<ShapeError>(y.rank() == 2 && y.size(1) == out_.classes, "eval: the data has {} classes, the network gives {}",
                       out_.classes, describe(y));

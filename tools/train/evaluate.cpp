@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "autograd/node.hpp"
+#include "ops/view/view.hpp"
 
 namespace gradus::program {
 namespace {
@@ -87,13 +88,20 @@ Evaluation Scorer::result() const {
   return e;
 }
 
+void move_to(data::Batch& batch, Device device) {
+  for (Tensor* t : {&batch.images, &batch.labels, &batch.targets})
+    if (t->defined()) *t = to(*t, device);
+}
+
 Evaluation evaluate(Module& model, data::Loader& loader, const std::function<bool(const Scorer&)>& each) {
   const NoGrad no_grad;
   const bool training = model.is_training();
   model.eval();
   Scorer scorer(static_cast<std::int64_t>(loader.dataset().classes().size()));
+  const Device device = model.parameters().front().device();
   loader.start(0);
-  while (const std::optional<data::Batch> batch = loader.next()) {
+  while (std::optional<data::Batch> batch = loader.next()) {
+    move_to(*batch, device);
     const Tensor logits = model(batch->images);
     check<ShapeError>(
         logits.rank() == 2 && logits.size(1) == static_cast<std::int64_t>(loader.dataset().classes().size()),

@@ -61,8 +61,12 @@ class Scorer {
   std::size_t extremes_;
 };
 
-/// Runs the module in eval mode, off the tape, over one epoch of the loader; the module's mode is restored. `each` is
-/// called after every batch with the figures so far; if it returns false evaluation stops with Interrupted.
+/// The batch's tensors, moved to the device.
+void move_to(data::Batch& batch, Device device);
+
+/// Runs the module in eval mode, off the tape, on the device it lives on, over one epoch of the loader; the module's
+/// mode is restored. `each` is called after every batch with the figures so far; if it returns false evaluation stops
+/// with Interrupted.
 Evaluation evaluate(Module& model, data::Loader& loader, const std::function<bool(const Scorer&)>& each = {});
 
 }  // namespace gradus::program

@@ -56,7 +56,7 @@ bool all_finite(const Tensor& x) {
 
 }  // namespace
 
-Trainer::Trainer(const TrainConfig& config) : config_(config) {
+Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), device_(device) {
   const TrainConfig& c = config_;
   check(c.epochs > 0, "--epochs: must be positive, got {}", c.epochs);
   check(c.batch > 0, "--batch: must be positive, got {}", c.batch);
@@ -77,6 +77,7 @@ Trainer::Trainer(const TrainConfig& config) : config_(config) {
   const auto classes = static_cast<std::int64_t>(data_.train->classes().size());
   model_ = zoo::build(c.model, {.classes = classes, .image_size = data_.size, .dropout = c.dropout}, data_.small);
   if (!fresh) start_from(*model_, weights, c.weights, classes, c.replace_head);
+  model_->to(device_);
   frozen_ = freeze(*model_, c.freeze, classes);
   training_mode();
   optimizer_ = make_optimizer(c, *model_);
@@ -194,7 +195,8 @@ void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const Int
   const double before = partial_.seconds;
   const std::int64_t images_before = partial_.images;
   const Clock::time_point begin = Clock::now();
-  while (const std::optional<data::Batch> batch = train_loader_->next()) {
+  while (std::optional<data::Batch> batch = train_loader_->next()) {
+    move_to(*batch, device_);
     const double loss = step(*batch);
     const auto n = static_cast<double>(batch->labels.size(0));
     partial_.loss += loss * n;

@@ -27,8 +27,8 @@ namespace gradus::program {
 class Trainer {
  public:
   /// Opens the data, builds the model and everything around it. ValueError for what the configuration gets wrong,
-  /// FileError for the data.
-  explicit Trainer(const TrainConfig& config);
+  /// FileError for the data. The model lives on `device`; a run may be resumed on another.
+  explicit Trainer(const TrainConfig& config, Device device = kCpu);
 
   /// Bytes the run's folder will hold at most, a checkpoint being replaced included.
   std::int64_t disk_bytes();
@@ -66,6 +66,7 @@ class Trainer {
   TrainingState state();
 
   TrainConfig config_;
+  Device device_;
   DataSets data_;
   std::unique_ptr<Classifier> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
