@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cuda/graph_memory.hpp"
 #include "cuda/kernel_scope.hpp"
 #include "cuda/runtime.hpp"
 
@@ -45,12 +46,13 @@ class Allocator {
     const std::int64_t bytes = rounded(asked);
     const cudaStream_t on = stream();
     const std::lock_guard lock(mutex_);
+    home_ = on;
     if (limit_ > 0 && stats_.current + bytes > limit_) out_of_memory(asked);
     void* data = take(on, bytes, asked);
     ++stats_.allocations;
     stats_.current += bytes;
     stats_.peak = std::max(stats_.peak, stats_.current);
-    live_[data] = {bytes, on, &*names_.insert(holder()).first};
+    live_[data] = {bytes, on, &*names_.insert(holder()).first, pool_};
     return data;
   }
 
@@ -59,7 +61,8 @@ class Allocator {
     const auto found = live_.find(data);
     if (found == live_.end()) return;
     stats_.current -= found->second.bytes;
-    free_[{found->second.stream, found->second.bytes}].push_back(data);
+    const Held& held = found->second;
+    (held.pool != 0 ? own_[{held.pool, held.bytes}] : free_[{held.stream, held.bytes}]).push_back(data);
     live_.erase(found);
   }
 
@@ -88,6 +91,21 @@ class Allocator {
     const std::lock_guard lock(mutex_);
     limit_ = bytes;
   }
+  void begin_pool(std::uint64_t pool) {
+    const std::lock_guard lock(mutex_);
+    pool_ = pool;
+  }
+  void drop_pool(std::uint64_t pool) {
+    const std::lock_guard lock(mutex_);
+    for (auto& [data, held] : live_)
+      if (held.pool == pool) held.pool = 0;
+    for (auto& [key, blocks] : own_) {
+      if (key.first != pool) continue;
+      auto& list = free_[{home_, key.second}];
+      list.insert(list.end(), blocks.begin(), blocks.end());
+      blocks.clear();
+    }
+  }
   std::string table() const {
     const std::lock_guard lock(mutex_);
     return holders();
@@ -98,9 +116,16 @@ class Allocator {
     std::int64_t bytes;
     cudaStream_t stream;
     const std::string* by;
+    std::uint64_t pool;  // of the graph it was captured for; 0: nobody's
   };
 
   void* take(cudaStream_t on, std::int64_t bytes, std::int64_t asked) {
+    if (pool_ != 0)
+      if (const auto found = own_.find({pool_, bytes}); found != own_.end() && !found->second.empty()) {
+        void* data = found->second.back();
+        found->second.pop_back();
+        return data;
+      }
     if (const auto found = free_.find({on, bytes}); found != free_.end() && !found->second.empty()) {
       void* data = found->second.back();
       found->second.pop_back();
@@ -201,6 +226,9 @@ class Allocator {
   MemoryStats stats_;
   std::int64_t limit_ = 0;
   std::map<std::pair<cudaStream_t, std::int64_t>, std::vector<void*>> free_;  // by stream and size
+  std::map<std::pair<std::uint64_t, std::int64_t>, std::vector<void*>> own_;  // by graph and size
+  std::uint64_t pool_ = 0;                                                    // of the graph that is being captured
+  cudaStream_t home_ = nullptr;                                               // the stream that allocated last
   std::map<cudaStream_t, Arena> arenas_;
   std::unordered_map<void*, Held> live_;
   std::map<const char*, std::int64_t> segments_;  // what the driver gave: address and bytes
@@ -243,6 +271,9 @@ MemoryStats allocator_stats(int index) { return allocator(index).stats(); }
 void reset_allocator_peak(int index) { allocator(index).reset_peak(); }
 void empty_device_cache(int index) { allocator(index).empty_cache(); }
 void limit_memory(int index, std::int64_t bytes) { allocator(index).limit(bytes); }
+void begin_pool(int index, std::uint64_t pool) { allocator(index).begin_pool(pool); }
+void end_pool(int index) { allocator(index).begin_pool(0); }
+void drop_pool(int index, std::uint64_t pool) { allocator(index).drop_pool(pool); }
 std::string memory_table(int index) { return allocator(index).table(); }
 
 const void* constant_bytes(const void* data, std::int64_t bytes) {

@@ -1,10 +1,13 @@
 #include "cuda/blas.hpp"
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <type_traits>
 #include <vector>
 
+#include "cuda/graph.hpp"
 #include "cuda/runtime.hpp"
 #if defined(GRADUS_SIMT)
 #include "core/blas.hpp"
@@ -47,9 +50,22 @@ template <class T>
 void product(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, double alpha, const T* a,
              std::int64_t lda, const T* b, std::int64_t ldb, double beta, T* c, std::int64_t ldc,
              const GemmBatch& batch) {
-  synchronize();
-  for (std::int64_t i = 0; i < batch.count; ++i)
-    one(ta, tb, m, n, k, alpha, a + i * batch.a, lda, b + i * batch.b, ldb, beta, c + i * batch.c, ldc);
+  auto work = std::make_unique<std::function<void()>>([=] {
+    for (std::int64_t i = 0; i < batch.count; ++i)
+      one(ta, tb, m, n, k, alpha, a + i * batch.a, lda, b + i * batch.b, ldb, beta, c + i * batch.c, ldc);
+  });
+  if (!capturing()) {
+    synchronize();
+    return (*work)();
+  }
+  // A graph runs it at every replay; kept for as long as the program, which is as long as a graph may live.
+  static std::vector<std::unique_ptr<std::function<void()>>> kept;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  kept.push_back(std::move(work));
+  check_cuda(cudaLaunchHostFunc(
+                 stream(), [](void* f) { (*static_cast<std::function<void()>*>(f))(); }, kept.back().get()),
+             "cudaLaunchHostFunc");
 }
 
 #else

@@ -8,6 +8,9 @@
 #include "ops/run.hpp"
 #include "ops/softmax/softmax.hpp"
 #include "ops/view/view.hpp"
+#if defined(GRADUS_HAS_CUDA)
+#include "cuda/graph.hpp"
+#endif
 
 namespace gradus {
 namespace {
@@ -58,6 +61,16 @@ struct Target {
   }
 };
 
+/// Whether the labels cannot be looked at now, because what is queued is being recorded (cuda/graph.hpp). They are then
+/// taken for classes, none of them ignored.
+bool unreadable([[maybe_unused]] const Tensor& target) {
+#if defined(GRADUS_HAS_CUDA)
+  return target.device().type == DeviceType::cuda && cuda::capturing();
+#else
+  return false;
+#endif
+}
+
 Target checked(const char* op, const Tensor& x, const Tensor& target, const Tensor& weight, std::int64_t ignore_index,
                double smoothing) {
   const auto operands = [&] { return describe({{"x", &x}, {"target", &target}, {"weight", &weight}}); };
@@ -84,7 +97,7 @@ Target checked(const char* op, const Tensor& x, const Tensor& target, const Tens
   const Shape positions = over_positions(x.shape(), t.class_dim);
   check<ShapeError>(target.shape() == positions, "{}: x needs labels of shape {}\n{}", op, to_string(positions),
                     operands());
-  if (target.is_meta()) return t;
+  if (target.is_meta() || unreadable(target)) return t;
   const std::vector<std::int64_t> values = target.to_vector<std::int64_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] == ignore_index || (values[i] >= 0 && values[i] < classes)) continue;
@@ -100,6 +113,11 @@ Target checked(const char* op, const Tensor& x, const Tensor& target, const Tens
 double divisor(const Target& t, const Tensor& x) {
   if (!t.labels()) return static_cast<double>(x.numel() / x.shape()[t.class_dim]);
   if (x.is_meta()) return 1;
+  if (unreadable(t.target)) {
+    check<GraphError>(!t.weight.defined(),
+                      "cross_entropy: a mean over weighted labels cannot be captured in a CUDA graph");
+    return static_cast<double>(t.target.numel());
+  }
   const std::vector<double> weight = t.weight.defined() ? t.weight.to_vector<double>() : std::vector<double>();
   double total = 0;
   for (std::int64_t label : t.target.to_vector<std::int64_t>())
