@@ -31,7 +31,8 @@ class GradMap {
     if (first) return;
     Tensor& sum = slot->second;
     const auto reusable = [&](const Tensor& t) { return !record_ && owned(t) && !t.requires_grad(); };
-    if (!reusable(sum) && reusable(g)) std::swap(sum, g);  // addition commutes: write into the one that nobody else holds
+    if (!reusable(sum) && reusable(g))
+      std::swap(sum, g);  // addition commutes: write into the one that nobody else holds
     if (!reusable(sum)) {
       Tensor total = sum.clone();
       total.accumulate_(g);

@@ -38,7 +38,8 @@ bool Tensor::is_dense() const {
 }
 
 Format Tensor::format() const {
-  const bool channels_adjoin = rank() == 4 && shape()[1] > 1 && strides()[1] == 1 && (shape()[3] == 1 || strides()[3] > 1);
+  const bool channels_adjoin =
+      rank() == 4 && shape()[1] > 1 && strides()[1] == 1 && (shape()[3] == 1 || strides()[3] > 1);
   return !is_contiguous() && (channels_adjoin || is_contiguous(Format::channels_last)) ? Format::channels_last
                                                                                        : Format::contiguous;
 }

@@ -99,7 +99,8 @@ class CudaBackend final : public Backend {
     if (numel(y.shape) == 0) return;
     use();
     const int from = device_of(x.data), to = device_of(y.data);
-    check<DeviceError>(from < 0 || to < 0 || from == to, "copy: from cuda:{} to cuda:{} goes by way of the cpu", from, to);
+    check<DeviceError>(from < 0 || to < 0 || from == to, "copy: from cuda:{} to cuda:{} goes by way of the cpu", from,
+                       to);
     if (from >= 0 && to >= 0)
       on_device(x, y);
     else if (to >= 0)
@@ -115,7 +116,8 @@ class CudaBackend final : public Backend {
 
   void on_device(const MemoryView& x, const MemoryView& y) const {
     const StridedLoop<2> loop(y.shape, {&y.strides, &x.strides});
-    if (x.dtype == y.dtype && loop.rank == 1 && (loop.inner() == 1 || (loop.inner_stride(0) == 1 && loop.inner_stride(1) == 1))) {
+    if (x.dtype == y.dtype && loop.rank == 1 &&
+        (loop.inner() == 1 || (loop.inner_stride(0) == 1 && loop.inner_stride(1) == 1))) {
       check_cuda(cudaMemcpyAsync(y.data, x.data, byte_size(y), cudaMemcpyDeviceToDevice, stream()), "cudaMemcpyAsync");
       return;
     }

@@ -1,5 +1,5 @@
-// The classes of ImageNet's challenge, ILSVRC 2012: WordNet identifier and a short name, in the order of the labels that
-// all published networks use (identifiers sorted).
+// The classes of ImageNet's challenge, ILSVRC 2012: WordNet identifier and a short name, in the order of the labels
+// that all published networks use (identifiers sorted).
 
 #include <array>
 

@@ -48,8 +48,8 @@ struct TrainingState {
   Ema* ema = nullptr;
   Plateau* plateau = nullptr;
   Generator* generator = nullptr;
-  std::int64_t epoch = 0, batch = 0;              // the loader's position: the next batch to train on
-  std::int64_t step = 0;                          // optimiser steps so far
+  std::int64_t epoch = 0, batch = 0;                 // the loader's position: the next batch to train on
+  std::int64_t step = 0;                             // optimiser steps so far
   std::map<std::string, std::string> notes = {};     // the run's own: configuration, best metric, sums of this epoch
   std::map<std::string, std::string> metadata = {};  // of the weights: model, classes, preprocessing; not restored
 };

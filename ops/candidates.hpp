@@ -1,10 +1,10 @@
 #pragma once
 // Several implementations of one kernel, and the choice between them.
 //
-// A kernel ("conv2d.forward") has a list of candidates, best first, the plainest last: `reference`, which accumulates in
-// double, supports every problem and defines what the others must compute. The first candidate that supports a problem
-// runs, unless one is forced by name, in code (ForceKernel) or by GRADUS_KERNEL=conv2d.forward:reference,matmul:blas;
-// a forced candidate is passed over for problems it does not support.
+// A kernel ("conv2d.forward") has a list of candidates, best first, the plainest last: `reference`, which accumulates
+// in double, supports every problem and defines what the others must compute. The first that supports a problem runs,
+// unless one is forced by name, in code (ForceKernel) or by GRADUS_KERNEL=conv2d.forward:reference,matmul:blas; a
+// forced candidate is passed over for problems it does not support.
 
 #include <initializer_list>
 #include <span>
@@ -62,10 +62,10 @@ class Candidates {
   std::vector<Candidate<Problem>> ladder_;
 };
 
-/// For every problem: the `supports` of a reference.
-template <class Problem>
+// clang-format off
+template <class Problem>  // for every problem: the `supports` of a reference
 bool always(const Problem&) { return true; }
-
+// clang-format on
 /// Forces a candidate while it lives (all threads). Scopes nest.
 class ForceKernel {
  public:

@@ -10,7 +10,7 @@ namespace gradus {
 
 struct Pair {
   std::int64_t h = 0, w = 0;
-  constexpr Pair(std::int64_t both) : h(both), w(both) {}                               // NOLINT: 3 means {3, 3}
+  constexpr Pair(std::int64_t both) : h(both), w(both) {}  // NOLINT: 3 means {3, 3}
   constexpr Pair(std::int64_t height, std::int64_t width) : h(height), w(width) {}
   constexpr bool operator==(const Pair&) const = default;
 };

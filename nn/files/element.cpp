@@ -29,84 +29,60 @@ Tensor widen(Bytes data, std::int64_t count) {
 std::int64_t element_size(Element element) {
   switch (element) {
     case Element::f64:
-    case Element::i64:
-      return 8;
+    case Element::i64: return 8;
     case Element::f32:
     case Element::i32:
-    case Element::u32:
-      return 4;
+    case Element::u32: return 4;
     case Element::f16:
     case Element::bf16:
     case Element::i16:
-    case Element::u16:
-      return 2;
+    case Element::u16: return 2;
     case Element::i8:
     case Element::u8:
-    case Element::boolean:
-      break;
+    case Element::boolean: break;
   }
   return 1;
 }
 
 DType dtype_of(Element element) {
   switch (element) {
-    case Element::f64:
-      return DType::f64;
-    case Element::f32:
-      return DType::f32;
-    case Element::f16:
-      return DType::f16;
-    case Element::bf16:
-      return DType::bf16;
-    case Element::u8:
-      return DType::u8;
-    case Element::boolean:
-      return DType::boolean;
+    case Element::f64: return DType::f64;
+    case Element::f32: return DType::f32;
+    case Element::f16: return DType::f16;
+    case Element::bf16: return DType::bf16;
+    case Element::u8: return DType::u8;
+    case Element::boolean: return DType::boolean;
     case Element::i64:
     case Element::i32:
     case Element::i16:
     case Element::i8:
     case Element::u32:
-    case Element::u16:
-      break;
+    case Element::u16: break;
   }
   return DType::i64;
 }
 
 Element element_of(DType dtype) {
   switch (dtype) {
-    case DType::f32:
-      return Element::f32;
-    case DType::f64:
-      return Element::f64;
-    case DType::bf16:
-      return Element::bf16;
-    case DType::f16:
-      return Element::f16;
-    case DType::i64:
-      return Element::i64;
-    case DType::u8:
-      return Element::u8;
-    case DType::boolean:
-      break;
+    case DType::f32: return Element::f32;
+    case DType::f64: return Element::f64;
+    case DType::bf16: return Element::bf16;
+    case DType::f16: return Element::f16;
+    case DType::i64: return Element::i64;
+    case DType::u8: return Element::u8;
+    case DType::boolean: break;
   }
   return Element::boolean;
 }
 
 Tensor read_elements(Bytes data, Element element, std::int64_t count) {
   switch (element) {
-    case Element::i32:
-      return widen<std::int32_t>(data, count);
-    case Element::i16:
-      return widen<std::int16_t>(data, count);
-    case Element::i8:
-      return widen<std::int8_t>(data, count);
-    case Element::u32:
-      return widen<std::uint32_t>(data, count);
-    case Element::u16:
-      return widen<std::uint16_t>(data, count);
-    default:
-      break;
+    case Element::i32: return widen<std::int32_t>(data, count);
+    case Element::i16: return widen<std::int16_t>(data, count);
+    case Element::i8: return widen<std::int8_t>(data, count);
+    case Element::u32: return widen<std::uint32_t>(data, count);
+    case Element::u16: return widen<std::uint16_t>(data, count);
+    default: break;
   }
   Tensor out = empty({count}, {.dtype = dtype_of(element)});
   if (count == 0) return out;

@@ -19,9 +19,7 @@
 namespace gradus::files {
 
 /// A committed file of tests/files/weights.
-inline std::string sample(const std::string& name) {
-  return test::source_dir() + "/tests/files/weights/" + name;
-}
+inline std::string sample(const std::string& name) { return test::source_dir() + "/tests/files/weights/" + name; }
 
 inline std::string read_all(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

@@ -361,28 +361,20 @@ class Reader {
     const Value& args = at(args_ref);  // valid until a value is added
     switch (function.meaning) {
       case Meaning::storage_type:
-      case Meaning::name_only:
-        refuse("{} cannot be called", function.name);
-      case Meaning::dict:
-        return apply_dict(args, function.name);
+      case Meaning::name_only: refuse("{} cannot be called", function.name);
+      case Meaning::dict: return apply_dict(args, function.name);
       case Meaning::same:
         require(args.items.size() == 1, "{}: one argument wanted, {} came", function.name, args.items.size());
         return push(args.items[0]);
-      case Meaning::arguments:
-        return push(args_ref);
-      case Meaning::rebuild_tensor:
-        return apply_rebuild_tensor(args, function.name);
-      case Meaning::rebuild_parameter:
-        argument(args, 0, Kind::tensor, function.name);
-        return push(args.items[0]);
-      case Meaning::encode:
-        return apply_encode(args, function.name);
+      case Meaning::arguments: return push(args_ref);
+      case Meaning::rebuild_tensor: return apply_rebuild_tensor(args, function.name);
+      case Meaning::rebuild_parameter: argument(args, 0, Kind::tensor, function.name); return push(args.items[0]);
+      case Meaning::encode: return apply_encode(args, function.name);
       case Meaning::numpy_dtype: {
         std::string name = argument(args, 0, Kind::text, function.name).text;
         return push({.kind = Kind::text, .text = std::move(name)});
       }
-      case Meaning::numpy_scalar:
-        return apply_numpy_scalar(args, function.name);
+      case Meaning::numpy_scalar: return apply_numpy_scalar(args, function.name);
     }
   }
 
@@ -542,18 +534,12 @@ class Reader {
         if (!marks_.empty() && stack_.size() == marks_.back()) return marks_.pop_back();
         pop();
         return;
-      case kPopMark:
-        pop_to_mark();
-        return;
-      case kDup:
-        return push(top());
+      case kPopMark: pop_to_mark(); return;
+      case kDup: return push(top());
 
-      case kNone:
-        return push_constant(none_, Kind::none, 0);
-      case kNewTrue:
-        return push_constant(true_, Kind::boolean, 1);
-      case kNewFalse:
-        return push_constant(false_, Kind::boolean, 0);
+      case kNone: return push_constant(none_, Kind::none, 0);
+      case kNewTrue: return push_constant(true_, Kind::boolean, 1);
+      case kNewFalse: return push_constant(false_, Kind::boolean, 0);
       case kInt: {
         const std::string_view s = take_line();
         if (s == "01") return push_constant(true_, Kind::boolean, 1);
@@ -565,44 +551,29 @@ class Reader {
         if (s.ends_with('L')) s.remove_suffix(1);
         return push_integer_line(s);
       }
-      case kBinInt:
-        return push_integer(std::bit_cast<std::int32_t>(take<std::uint32_t>()));
-      case kBinInt1:
-        return push_integer(take<std::uint8_t>());
-      case kBinInt2:
-        return push_integer(take<std::uint16_t>());
-      case kLong1:
-        return push_long(take_bytes(take<std::uint8_t>()));
-      case kLong4:
-        return push_long(take_bytes(take<std::uint32_t>()));
-      case kFloat:
-        return push_float_line();
+      case kBinInt: return push_integer(std::bit_cast<std::int32_t>(take<std::uint32_t>()));
+      case kBinInt1: return push_integer(take<std::uint8_t>());
+      case kBinInt2: return push_integer(take<std::uint16_t>());
+      case kLong1: return push_long(take_bytes(take<std::uint8_t>()));
+      case kLong4: return push_long(take_bytes(take<std::uint32_t>()));
+      case kFloat: return push_float_line();
       case kBinFloat: {
         std::uint64_t bits = 0;  // the one big-endian number of the format
         for (const char c : take_bytes(8)) bits = (bits << 8) | static_cast<std::uint8_t>(c);
         return push({.kind = Kind::real, .real = std::bit_cast<double>(bits)});
       }
 
-      case kBinUnicode:
-        return push_text(take_bytes(take<std::uint32_t>()));
-      case kShortBinUnicode:
-        return push_text(take_bytes(take<std::uint8_t>()));
-      case kBinUnicode8:
-        return push_text(take_bytes(take<std::uint64_t>()));
-      case kBinString:
-        return push_python2_string(take_bytes(take<std::uint32_t>()));
-      case kShortBinString:
-        return push_python2_string(take_bytes(take<std::uint8_t>()));
-      case kBinBytes:
-        return push({.kind = Kind::bytes, .text = std::string(take_bytes(take<std::uint32_t>()))});
-      case kShortBinBytes:
-        return push({.kind = Kind::bytes, .text = std::string(take_bytes(take<std::uint8_t>()))});
-      case kBinBytes8:
-        return push({.kind = Kind::bytes, .text = std::string(take_bytes(take<std::uint64_t>()))});
+      case kBinUnicode: return push_text(take_bytes(take<std::uint32_t>()));
+      case kShortBinUnicode: return push_text(take_bytes(take<std::uint8_t>()));
+      case kBinUnicode8: return push_text(take_bytes(take<std::uint64_t>()));
+      case kBinString: return push_python2_string(take_bytes(take<std::uint32_t>()));
+      case kShortBinString: return push_python2_string(take_bytes(take<std::uint8_t>()));
+      case kBinBytes: return push({.kind = Kind::bytes, .text = std::string(take_bytes(take<std::uint32_t>()))});
+      case kShortBinBytes: return push({.kind = Kind::bytes, .text = std::string(take_bytes(take<std::uint8_t>()))});
+      case kBinBytes8: return push({.kind = Kind::bytes, .text = std::string(take_bytes(take<std::uint64_t>()))});
 
       case kEmptyList:
-      case kEmptySet:
-        return push({.kind = Kind::list});  // a set is read as a list
+      case kEmptySet: return push({.kind = Kind::list});  // a set is read as a list
       case kAppend: {
         const Ref item = pop();
         return extend(top(), Kind::list, {item});
@@ -613,20 +584,13 @@ class Reader {
         return extend(top(), Kind::list, items);
       }
       case kList:
-      case kFrozenSet:
-        return push_sequence(Kind::list, pop_to_mark());
-      case kEmptyTuple:
-        return push({.kind = Kind::tuple});
-      case kTuple:
-        return push_sequence(Kind::tuple, pop_to_mark());
-      case kTuple1:
-        return push_last(1);
-      case kTuple2:
-        return push_last(2);
-      case kTuple3:
-        return push_last(3);
-      case kEmptyDict:
-        return push({.kind = Kind::dict});
+      case kFrozenSet: return push_sequence(Kind::list, pop_to_mark());
+      case kEmptyTuple: return push({.kind = Kind::tuple});
+      case kTuple: return push_sequence(Kind::tuple, pop_to_mark());
+      case kTuple1: return push_last(1);
+      case kTuple2: return push_last(2);
+      case kTuple3: return push_last(3);
+      case kEmptyDict: return push({.kind = Kind::dict});
       case kDict: {
         const std::vector<Ref> items = pop_to_mark();
         const Ref dict = add({.kind = Kind::dict});
@@ -643,20 +607,13 @@ class Reader {
         return extend(top(), Kind::dict, items);
       }
 
-      case kPut:
-        return remember(index_line());
-      case kBinPut:
-        return remember(take<std::uint8_t>());
-      case kLongBinPut:
-        return remember(take<std::uint32_t>());
-      case kMemoize:
-        return remember(static_cast<std::uint32_t>(memo_.size()));
-      case kGet:
-        return recall(index_line());
-      case kBinGet:
-        return recall(take<std::uint8_t>());
-      case kLongBinGet:
-        return recall(take<std::uint32_t>());
+      case kPut: return remember(index_line());
+      case kBinPut: return remember(take<std::uint8_t>());
+      case kLongBinPut: return remember(take<std::uint32_t>());
+      case kMemoize: return remember(static_cast<std::uint32_t>(memo_.size()));
+      case kGet: return recall(index_line());
+      case kBinGet: return recall(take<std::uint8_t>());
+      case kLongBinGet: return recall(take<std::uint32_t>());
 
       case kGlobal: {
         const std::string_view module = take_line();
@@ -668,15 +625,11 @@ class Reader {
         require(at(name).kind == Kind::text && at(module).kind == Kind::text, "the name of a global is not text");
         return push_global(std::string(at(module).text), std::string(at(name).text));
       }
-      case kBinPersId:
-        return push_storage();
+      case kBinPersId: return push_storage();
       case kReduce:
-      case kNewObj:
-        return apply();
-      case kBuild:
-        return build();
-      default:
-        refuse("opcode 0x{:02x} is not allowed", op);
+      case kNewObj: return apply();
+      case kBuild: return build();
+      default: refuse("opcode 0x{:02x} is not allowed", op);
     }
   }
 
@@ -697,32 +650,19 @@ class Reader {
 
 const char* describe(Kind kind) {
   switch (kind) {
-    case Kind::none:
-      return "None";
-    case Kind::boolean:
-      return "a bool";
-    case Kind::integer:
-      return "an integer";
-    case Kind::big_integer:
-      return "an integer beyond 64 bits";
-    case Kind::real:
-      return "a float";
-    case Kind::text:
-      return "text";
-    case Kind::bytes:
-      return "bytes";
-    case Kind::list:
-      return "a list";
-    case Kind::tuple:
-      return "a tuple";
-    case Kind::dict:
-      return "a dict";
-    case Kind::global:
-      return "a global";
-    case Kind::storage:
-      return "a storage";
-    case Kind::tensor:
-      return "a tensor";
+    case Kind::none: return "None";
+    case Kind::boolean: return "a bool";
+    case Kind::integer: return "an integer";
+    case Kind::big_integer: return "an integer beyond 64 bits";
+    case Kind::real: return "a float";
+    case Kind::text: return "text";
+    case Kind::bytes: return "bytes";
+    case Kind::list: return "a list";
+    case Kind::tuple: return "a tuple";
+    case Kind::dict: return "a dict";
+    case Kind::global: return "a global";
+    case Kind::storage: return "a storage";
+    case Kind::tensor: return "a tensor";
   }
   return "nothing known";
 }

@@ -17,7 +17,8 @@ class ConcatBuffer {
   /// Everything so far, [N, C, H, W]: a view of the buffer, which later appends leave as it is.
   const Tensor& held() const { return held_; }
   /// cat({held(), y}, 1) for y [N, k, H, W], at the cost of copying y; also held() from now on. ShapeError where y does
-  /// not fit or the capacity is exceeded; DTypeError and DeviceError where it is unlike x. The gradients are views of gy.
+  /// not fit or the capacity is exceeded; DTypeError and DeviceError where it is unlike x. The gradients are views of
+  /// gy.
   Tensor append(const Tensor& y);
 
  private:

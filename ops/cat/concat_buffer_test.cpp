@@ -76,8 +76,8 @@ TEST_CASE("batch_norm: reads a slice of a buffer and keeps no copy of it") {
 }
 
 TEST_CASE("ConcatBuffer: says what does not fit") {
-  CHECK_THROWS_WITH_AS(ConcatBuffer(zeros({2, 3}), 4), "ConcatBuffer: needs [N,C,H,W] with at most 4 channels\n  x  f32 [2, 3]  cpu",
-                       ShapeError);
+  CHECK_THROWS_WITH_AS(ConcatBuffer(zeros({2, 3}), 4),
+                       "ConcatBuffer: needs [N,C,H,W] with at most 4 channels\n  x  f32 [2, 3]  cpu", ShapeError);
   ConcatBuffer buffer(zeros({1, 2, 2, 2}), 3);
   CHECK_THROWS_AS(buffer.append(zeros({1, 1, 2, 3})), ShapeError);
   CHECK_THROWS_AS(buffer.append(zeros({1, 2, 2, 2})), ShapeError);

@@ -4,6 +4,8 @@
 #include "ops/pointwise/unary_list.hpp"
 
 namespace gradus {
+// A table, a line for each formula.
+// clang-format off
 namespace binary {
 
 struct Add { template <class T> GRADUS_FORMULA T f(T a, T b) { return a + b; } };
@@ -24,11 +26,12 @@ struct Equal { template <class T> GRADUS_FORMULA T f(T a, T b) { return a == b ?
   X(Add, "add") X(Sub, "sub") X(Mul, "mul") X(Div, "div") X(Maximum, "maximum") X(Minimum, "minimum")     \
   X(Greater, "greater") X(Equal, "equal")
 
+// clang-format on
 enum class Binary {
 #define GRADUS_ENTRY(Type, name) Type,
   GRADUS_BINARY_OPS(GRADUS_ENTRY)
 #undef GRADUS_ENTRY
-  count
+      count
 };
 
 }  // namespace gradus

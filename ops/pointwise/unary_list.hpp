@@ -1,8 +1,8 @@
 #pragma once
 // The pointwise functions of one tensor, as a table: the function, and its derivative in terms of what backward keeps.
 //
-// A new one is a struct here, its name in GRADUS_UNARY_OPS, its derivative as operators in unary.cpp, its declaration in
-// unary.hpp, and a row in unary_test.cpp. `keeps` says what backward needs, and nothing else is saved.
+// A new one is a struct here, its name in GRADUS_UNARY_OPS, its derivative as operators in unary.cpp, its declaration
+// in unary.hpp, and a row in unary_test.cpp. `keeps` says what backward needs, and nothing else is saved.
 
 #include <cmath>
 
@@ -23,6 +23,8 @@ struct UnaryParams {
   double a = 0, b = 0;
 };
 
+// A table, a line for each formula.
+// clang-format off
 namespace unary {
 
 /// y = a x + b: every product and sum with a number.
@@ -114,11 +116,12 @@ struct Tanh {
   X(Affine, "affine") X(Exp, "exp") X(Log, "log") X(Sqrt, "sqrt") X(Square, "square") X(Pow, "pow")            \
   X(Abs, "abs") X(Clamp, "clamp") X(Relu, "relu") X(LeakyRelu, "leaky_relu") X(Sigmoid, "sigmoid") X(Tanh, "tanh")
 
+// clang-format on
 enum class Unary {
 #define GRADUS_ENTRY(Type, name) Type,
   GRADUS_UNARY_OPS(GRADUS_ENTRY)
 #undef GRADUS_ENTRY
-  count
+      count
 };
 
 }  // namespace gradus

@@ -33,7 +33,8 @@ const Case kCases[] = {
     {"clamp above", [](const Tensor& x) { return clamp(x, -1, 1); }, [](double) { return 1.0; }, 1.1, 3},
     {"relu above 0", relu, [](double x) { return x; }, 0.1, 2},
     {"relu below 0", relu, [](double) { return 0.0; }, -2, -0.1},
-    {"leaky_relu below 0", [](const Tensor& x) { return leaky_relu(x, 0.2); }, [](double x) { return 0.2 * x; }, -2, -0.1},
+    {"leaky_relu below 0", [](const Tensor& x) { return leaky_relu(x, 0.2); }, [](double x) { return 0.2 * x; }, -2,
+     -0.1},
     {"sigmoid", sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }, -4, 4},
     {"tanh", tanh, [](double x) { return std::tanh(x); }, -2, 2},
 };
