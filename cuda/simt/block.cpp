@@ -17,6 +17,7 @@
 #include "core/parallel.hpp"
 #include "cuda/simt/launch.hpp"
 #include "cuda/simt/observer.hpp"
+#include "cuda/simt/segv.hpp"
 #include "cuda/simt/warp_finish.hpp"
 
 constinit thread_local uint3 threadIdx{};
@@ -96,6 +97,7 @@ void run_grid(const Launch& launch) {
   const std::uint64_t blocks = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   static std::atomic<std::uint32_t> blocks_so_far{0};
   const std::uint32_t first_serial = blocks_so_far.fetch_add(static_cast<std::uint32_t>(blocks)) + 1;
+  catch_segmentation_faults();
   const Shuffle order(blocks, std::uint64_t{order_seed.load()} << 32 | launch.serial);
   const auto run_block = [&](std::uint64_t i) {
     const std::uint64_t block = order(i);
@@ -129,6 +131,7 @@ Executor::Executor() : threads_(new Thread[kMaxThreads]), warps_(new Warp[kMaxWa
       ::mmap(nullptr, kMaxDynamicShared, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check<DeviceError>(mapping != MAP_FAILED, "simt: no memory for an emulated multiprocessor");
   dynamic_shared = shared_mapping_ = static_cast<char*>(mapping);
+  catch_segmentation_faults();
 }
 
 Executor::~Executor() { ::munmap(shared_mapping_, kMaxDynamicShared); }

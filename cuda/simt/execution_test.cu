@@ -95,6 +95,10 @@ __global__ void templated(T*) {
   __trap();
 }
 
+__global__ void touch_address(volatile char* p) {
+  if (threadIdx.x == 2) *p = 1;
+}
+
 __global__ void denormal(float* x) { x[0] *= 0.5f; }
 
 }  // namespace
@@ -181,6 +185,17 @@ TEST_CASE("launch: after a fault the next kernel runs as if nothing had been") {
   launch(sum_block, 20, 256, 1024, nullptr, x.data(), sums.data());
   CHECK(sums.values() == std::vector<float>(20, 256.0f));
 }
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("launch: an illegal address ends the launch and not the program") {
+  for (int i = 0; i < 2; ++i) {
+    const std::string error =
+        error_of([] { launch(touch_address, 1, 32, 0, nullptr, reinterpret_cast<volatile char*>(0x40)); });
+    CHECK(contains(error, "illegal address 0x40"));
+    CHECK(contains(error, "touch_address<<<(1, 1, 1), (32, 1, 1), 0>>>\n  block (0, 0, 0), thread (2, 0, 0)"));
+  }
+}
+#endif
 
 TEST_CASE("launch: kernels are named as in the source, template arguments included") {
   const std::string error = error_of([] { launch(templated<float, 3>, 1, 1, 0, nullptr, nullptr); });
