@@ -46,7 +46,7 @@ struct AsyncCopy {
 };
 
 /// One CUDA thread of the block that runs.
-struct Thread {
+struct alignas(64) Thread {  // what a switch needs lies in one cache line
   uint3 index;
   int number = 0;  // in the block, x fastest
   int lane = 0;

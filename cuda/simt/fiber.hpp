@@ -23,7 +23,7 @@ namespace gradus::simt {
 
 /// Never moves: others hold its address. One made by the default constructor stands for the stack of the
 /// operating-system thread that first switches away from it.
-class Fiber {
+class alignas(64) Fiber {
  public:
   Fiber() = default;
   /// Will run entry() on a stack of its own, with a guard page below, when first switched to. entry must not return.
