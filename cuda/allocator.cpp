@@ -12,6 +12,9 @@
 #include "cuda/graph_memory.hpp"
 #include "cuda/kernel_scope.hpp"
 #include "cuda/runtime.hpp"
+#if defined(GRADUS_SIMT)
+#include "cuda/simt/device_memory.hpp"
+#endif
 
 namespace gradus::cuda {
 namespace {
@@ -53,6 +56,9 @@ class Allocator {
     stats_.current += bytes;
     stats_.peak = std::max(stats_.peak, stats_.current);
     live_[data] = {bytes, on, &*names_.insert(holder()).first, pool_};
+#if defined(GRADUS_SIMT)
+    if (asked > 0) simt::block_given(data, static_cast<std::size_t>(asked));  // checked mode then knows its end
+#endif
     return data;
   }
 
@@ -62,6 +68,9 @@ class Allocator {
     if (found == live_.end()) return;
     stats_.current -= found->second.bytes;
     const Held& held = found->second;
+#if defined(GRADUS_SIMT)
+    if (held.pool == 0) simt::block_taken_back(data);  // a graph's replay goes on using its own
+#endif
     (held.pool != 0 ? own_[{held.pool, held.bytes}] : free_[{held.stream, held.bytes}]).push_back(data);
     live_.erase(found);
   }

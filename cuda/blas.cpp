@@ -11,6 +11,7 @@
 #include "cuda/runtime.hpp"
 #if defined(GRADUS_SIMT)
 #include "core/blas.hpp"
+#include "cuda/simt/device_memory.hpp"
 #else
 #include <cublas_v2.h>
 #endif
@@ -53,6 +54,8 @@ void product(bool ta, bool tb, std::int64_t m, std::int64_t n, std::int64_t k, d
   auto work = std::make_unique<std::function<void()>>([=] {
     for (std::int64_t i = 0; i < batch.count; ++i)
       one(ta, tb, m, n, k, alpha, a + i * batch.a, lda, b + i * batch.b, ldb, beta, c + i * batch.c, ldc);
+    for (std::int64_t i = 0; i < batch.count; ++i)
+      simt::written_by_host(c + i * batch.c, static_cast<std::size_t>(span(m, n, ldc)) * sizeof(T));
   });
   if (!capturing()) {
     synchronize();

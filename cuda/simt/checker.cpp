@@ -203,6 +203,8 @@ class Checker::Impl final : public Observer {
     shared_variables_ = &known->second;
     static_shared_.resize(module_.tls_begin, module_.tls_bytes);
     name_ = kernel_name(launch.kernel);
+    kernel_bytes_ = function_bytes(kernel);
+    if (kernel_bytes_ == 0) kernel_bytes_ = 64;  // the call that tells of the entry stands at the beginning
     report_ = &kernel_report(launch);
     ++report_->launches;
   }
@@ -336,9 +338,7 @@ class Checker::Impl final : public Observer {
   }
 
   void entry(std::uintptr_t pc) {
-    // The call stands at the function's beginning.
-    const auto kernel = reinterpret_cast<std::uintptr_t>(launch_->kernel);
-    if (pc >= kernel && pc < kernel + 512) executor->current->in_kernel = true;
+    if (pc - reinterpret_cast<std::uintptr_t>(launch_->kernel) < kernel_bytes_) executor->current->in_kernel = true;
   }
 
   CheckReport report() {
@@ -654,6 +654,7 @@ class Checker::Impl final : public Observer {
 
   const Launch* launch_ = nullptr;
   std::string name_;  // the kernel's
+  std::size_t kernel_bytes_ = 0;
   Module module_;
   std::map<std::string, std::vector<SharedVariable>> variables_;  // by module
   const std::vector<SharedVariable>* shared_variables_ = nullptr;

@@ -110,7 +110,8 @@ struct Occupancy {
 /// registers: a thread's, as nvcc reports them (-Xptxas -v); 0 leaves them out.
 Occupancy occupancy(const Gpu& gpu, int threads, std::size_t shared_bytes, int registers = 0);
 
-/// Checks every kernel launched while it lives, by any thread. One at a time (GraphError).
+/// Checks every kernel launched while it lives. One at a time (GraphError), and one thread at a time may use the
+/// device.
 class Checker {
  public:
   Checker();

@@ -24,6 +24,9 @@ std::vector<Allocation> live_allocations();
 void block_given(void* p, std::size_t bytes);
 void block_taken_back(void* p);
 
+/// Tells the checker of device memory that the host has written without the runtime's help.
+void written_by_host(const void* p, std::size_t bytes);
+
 /// Bytes a device has, and how much of it is allocated. At the start GRADUS_SIMT_MEMORY_MIB, else 8 GiB.
 std::size_t device_memory(int device);
 std::size_t device_memory_used(int device);

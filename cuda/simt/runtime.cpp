@@ -226,6 +226,10 @@ void block_taken_back(void* p) {
   m.blocks.erase(found);
 }
 
+void written_by_host(const void* p, std::size_t bytes) {
+  if (observer && bytes > 0) observer->written(p, bytes);
+}
+
 std::size_t device_memory(int device) {
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);

@@ -56,6 +56,19 @@ std::string symbol_at(std::uintptr_t address) {
 
 }  // namespace
 
+std::size_t function_bytes([[maybe_unused]] std::uintptr_t function) {
+  std::size_t bytes = 0;
+#if defined(GRADUS_HAS_BACKTRACE)
+  backtrace_syminfo(
+      state(), function,
+      [](void* data, std::uintptr_t, const char*, std::uintptr_t, std::uintptr_t size) {
+        *static_cast<std::size_t*>(data) = size;
+      },
+      [](void*, const char*, int) {}, &bytes);
+#endif
+  return bytes;
+}
+
 std::string short_name(const std::string& demangled) {
   std::string name = demangled;
   // "(anonymous namespace)::" has a parenthesis of its own.

@@ -18,6 +18,9 @@ struct SourceLine {
 /// Where an address stands; with inlining several places at once, innermost first.
 std::vector<SourceLine> source_lines(std::uintptr_t address);
 
+/// Bytes of the function that begins at the address; 0 where unknown.
+std::size_t function_bytes(std::uintptr_t function);
+
 /// "gradus::cuda::scale<float>" of "void gradus::cuda::scale<float>(float*, int)".
 std::string short_name(const std::string& demangled);
 

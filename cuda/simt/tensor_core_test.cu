@@ -90,6 +90,8 @@ __global__ void ldmatrix_in_part_of_a_warp() {
   ptx::ldmatrix_x1(r, s[threadIdx.x % 8]);
 }
 
+__global__ void round_to_tf32(float* x) { x[threadIdx.x] = __uint_as_float(ptx::cvt_rna_tf32(x[threadIdx.x])); }
+
 template <class T>
 void check_product(int k, double tolerance, const std::vector<T>& a, const std::vector<T>& b,
                    const std::vector<float>& d) {
@@ -164,30 +166,32 @@ TEST_CASE("cp.async: misaligned addresses are an error") {
 }
 
 TEST_CASE("bf16 and half: conversion rounds to nearest even, and every value survives the way there and back") {
-  CHECK(__float2bfloat16_rn(1.00390625f).__x == 0x3f80);  // halfway between 1 and the next: even is 1
-  CHECK(__float2bfloat16_rn(1.01171875f).__x == 0x3f82);
-  CHECK(__float2half_rn(1.00048828125f).__x == 0x3c00);
-  CHECK(__float2half_rn(65519.0f).__x == 0x7bff);
-  CHECK(__float2half_rn(65520.0f).__x == 0x7c00);
-  CHECK(__float2half_rn(0x1p-25f).__x == 0);
-  CHECK(__float2half_rn(0x1.8p-25f).__x == 1);
-  CHECK(__float2half_rn(-0x1p-14f).__x == 0x8400);
+  CHECK(__bfloat16_as_ushort(__float2bfloat16_rn(1.00390625f)) == 0x3f80);  // halfway between 1 and the next: even is 1
+  CHECK(__bfloat16_as_ushort(__float2bfloat16_rn(1.01171875f)) == 0x3f82);
+  CHECK(__half_as_ushort(__float2half_rn(1.00048828125f)) == 0x3c00);
+  CHECK(__half_as_ushort(__float2half_rn(65519.0f)) == 0x7bff);
+  CHECK(__half_as_ushort(__float2half_rn(65520.0f)) == 0x7c00);
+  CHECK(__half_as_ushort(__float2half_rn(0x1p-25f)) == 0);
+  CHECK(__half_as_ushort(__float2half_rn(0x1.8p-25f)) == 1);
+  CHECK(__half_as_ushort(__float2half_rn(-0x1p-14f)) == 0x8400);
   for (unsigned bits = 0; bits < 0x10000; ++bits) {
     const auto b = __ushort_as_bfloat16(static_cast<unsigned short>(bits));
     const auto h = __ushort_as_half(static_cast<unsigned short>(bits));
-    if (static_cast<float>(b) == static_cast<float>(b)) REQUIRE(__float2bfloat16_rn(b).__x == bits);
-    if (static_cast<float>(h) == static_cast<float>(h)) REQUIRE(__float2half_rn(h).__x == bits);
+    if (static_cast<float>(b) == static_cast<float>(b)) REQUIRE(__bfloat16_as_ushort(__float2bfloat16_rn(b)) == bits);
+    if (static_cast<float>(h) == static_cast<float>(h)) REQUIRE(__half_as_ushort(__float2half_rn(h)) == bits);
   }
 }
 
 TEST_CASE("cvt.rna.tf32: keeps ten bits, halves away from zero") {
-  const auto tf32 = [](float x) { return std::bit_cast<float>(ptx::cvt_rna_tf32(x)); };
-  CHECK(tf32(1.0f) == 1.0f);
-  CHECK(tf32(1.0f + 0x1p-11f) == 1.0f + 0x1p-10f);
-  CHECK(tf32(-1.0f - 0x1p-11f) == -1.0f - 0x1p-10f);
-  CHECK(tf32(1.0f + 0x1.8p-12f) == 1.0f);
-  CHECK(tf32(HUGE_VALF) == HUGE_VALF);
-  CHECK(std::isnan(tf32(NAN)));
+  const Buffer<float> x(std::vector<float>{1.0f, 1.0f + 0x1p-11f, -1.0f - 0x1p-11f, 1.0f + 0x1.8p-12f, HUGE_VALF, NAN});
+  launch(round_to_tf32, 1, 6, 0, nullptr, x.data());
+  const auto y = x.values();
+  CHECK(y[0] == 1.0f);
+  CHECK(y[1] == 1.0f + 0x1p-10f);
+  CHECK(y[2] == -1.0f - 0x1p-10f);
+  CHECK(y[3] == 1.0f);
+  CHECK(y[4] == HUGE_VALF);
+  CHECK(std::isnan(y[5]));
 }
 
 }  // namespace gradus::simt::test
