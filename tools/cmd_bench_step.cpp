@@ -105,8 +105,8 @@ void bench(const Options& o) {
       (*model)(x);
       return;
     }
-    const Tensor loss = heads_loss(model->forward_heads(x), t);
     sgd.zero_grad();
+    const Tensor loss = heads_loss(model->forward_heads(x), t);
     backward(loss);
     sgd.step();
   };

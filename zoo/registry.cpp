@@ -1,7 +1,10 @@
 #include "zoo/registry.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <numeric>
+#include <variant>
 
 #include "nn/layers/pool.hpp"
 #include "nn/sequential.hpp"
@@ -56,6 +59,55 @@ const ModelInfo* lookup(const std::string& name) {
   return found == models().end() ? nullptr : &*found;
 }
 
+using Field = std::variant<double ModelOptions::*, std::int64_t ModelOptions::*, bool ModelOptions::*>;
+const std::pair<const char*, Field> kNamedOptions[] = {{"dropout", &ModelOptions::dropout},
+                                                       {"growth_rate", &ModelOptions::growth_rate},
+                                                       {"compression", &ModelOptions::compression},
+                                                       {"cardinality", &ModelOptions::cardinality},
+                                                       {"base_width", &ModelOptions::base_width},
+                                                       {"reduction", &ModelOptions::reduction},
+                                                       {"survival", &ModelOptions::survival},
+                                                       {"stride_on_1x1", &ModelOptions::stride_on_1x1},
+                                                       {"zero_last_norm", &ModelOptions::zero_last_norm},
+                                                       {"recompute", &ModelOptions::recompute}};
+
+/// "growth_rate=48"; an option without a value is 1.
+void set_option(ModelOptions& options, const std::string& model, const std::string& text) {
+  const std::size_t equals = text.find('=');
+  const std::string name = text.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "1" : text.substr(equals + 1);
+  const auto* const option = std::find_if(std::begin(kNamedOptions), std::end(kNamedOptions),
+                                          [&](const auto& known) { return known.first == name; });
+  if (option == std::end(kNamedOptions)) {
+    std::string known;
+    for (const auto& [each, field] : kNamedOptions) known += (known.empty() ? "" : ", ") + std::string(each);
+    fail("model: {}: no option \"{}\"; there are {}", model, name, known);
+  }
+  double number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  check(error == std::errc() && end == value.data() + value.size(), "model: {}: {} is a number, got \"{}\"", model,
+        name, value);
+  std::visit(
+      [&]<class T>(T ModelOptions::*field) {
+        check(std::is_same_v<T, double> || (number == std::floor(number) && std::abs(number) < 1e9),
+              "model: {}: {} is a whole number, got {}", model, name, value);
+        options.*field = static_cast<T>(number);
+      },
+      option->second);
+}
+
+/// Cuts the options off a name and sets them.
+std::string take_options(const std::string& name, ModelOptions& options) {
+  const std::size_t colon = name.find(':');
+  const std::string model = name.substr(0, colon);
+  for (std::size_t begin = colon; begin < name.size();) {
+    const std::size_t end = std::min(name.find(',', begin + 1), name.size());
+    set_option(options, model, name.substr(begin + 1, end - begin - 1));
+    begin = end;
+  }
+  return model;
+}
+
 }  // namespace
 
 const std::vector<ModelInfo>& models() {
@@ -63,7 +115,9 @@ const std::vector<ModelInfo>& models() {
   return all;
 }
 
-const ModelInfo& find_model(const std::string& name, bool small_input) {
+const ModelInfo& find_model(const std::string& with_options, bool small_input) {
+  ModelOptions ignored;
+  const std::string name = take_options(with_options, ignored);
   if (small_input)
     if (const ModelInfo* model = lookup("cifar_" + name)) return *model;
   if (const ModelInfo* model = lookup(name)) return *model;
@@ -82,9 +136,11 @@ const ModelInfo& find_model(const std::string& name, bool small_input) {
 }
 
 std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& options, bool small_input) {
-  std::unique_ptr<Classifier> net = find_model(name, small_input).build(options);
+  ModelOptions all = options;
+  take_options(name, all);
+  std::unique_ptr<Classifier> net = find_model(name, small_input).build(all);
   net->name_paths();
-  if (options.recompute) recompute_blocks(*net);
+  if (all.recompute) recompute_blocks(*net);
   return net;
 }
 

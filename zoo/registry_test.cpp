@@ -226,6 +226,31 @@ TEST_CASE("zoo: options change what they name") {
   CHECK_THROWS_AS(zoo::build("vgg16", {.dropout = 1.5}), ValueError);
 }
 
+TEST_CASE("zoo: options may follow the name") {
+  const ConstructOn meta(kMeta);
+  const auto count = [](const char* model, const zoo::ModelOptions& options = {}) {
+    return zoo::build(model, options)->parameter_count();
+  };
+  CHECK(count("densenet121:growth_rate=48,compression=0.25") ==
+        count("densenet121", {.growth_rate = 48, .compression = 0.25}));
+  CHECK(count("resnext50_32x4d:cardinality=1,base_width=64") == count("resnet50"));
+  CHECK(count("se_resnet50:reduction=8") == count("se_resnet50", {.reduction = 8}));
+  CHECK(count("se_resnet50:reduction=8", {.reduction = 4}) == count("se_resnet50", {.reduction = 8}));
+  CHECK(zoo::find_model("resnet50:stride_on_1x1").name == "resnet50");
+  CHECK(zoo::summarize("resnet50:stride_on_1x1").multiply_adds < zoo::summarize("resnet50").multiply_adds);
+  CHECK(zoo::predict_memory("resnet50:recompute", 2).peak < zoo::predict_memory("resnet50", 2).peak);
+  CHECK_THROWS_WITH_AS(
+      zoo::build("resnet50:growth=2"),
+      "model: resnet50: no option \"growth\"; there are dropout, growth_rate, compression, cardinality, "
+      "base_width, reduction, survival, stride_on_1x1, zero_last_norm, recompute",
+      ValueError);
+  CHECK_THROWS_WITH_AS(zoo::build("densenet121:growth_rate=many"),
+                       "model: densenet121: growth_rate is a number, got \"many\"", ValueError);
+  CHECK_THROWS_WITH_AS(zoo::build("densenet121:growth_rate=1.5"),
+                       "model: densenet121: growth_rate is a whole number, got 1.5", ValueError);
+  CHECK_THROWS_AS(zoo::find_model("vgg16:dropout=x"), ValueError);
+}
+
 TEST_CASE("zoo: recomputed blocks give the same gradients and running statistics to the bit") {
   struct Step {
     std::vector<double> values;

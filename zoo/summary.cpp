@@ -44,7 +44,7 @@ Summary summarize(const std::string& name, const ModelOptions& options, std::int
   const ModelInfo& model = find_model(name, small_input);
   const ConstructOn meta(kMeta);
   const NoGrad off;
-  const auto net = build(model.name, options);
+  const auto net = build(name, options, small_input);
   net->eval();
 
   Summary summary;
@@ -109,7 +109,7 @@ MemoryPrediction predict_memory(const std::string& name, std::int64_t batch, con
   const ModelInfo& model = find_model(name, small_input);
   const ConstructOn meta(kMeta);
   const std::int64_t before = memory_stats(kMeta).current;
-  const auto net = build(model.name, options);
+  const auto net = build(name, options, small_input);
   MemoryPrediction prediction;
   prediction.batch = batch;
   prediction.parameters = memory_stats(kMeta).current - before;
