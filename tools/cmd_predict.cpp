@@ -49,7 +49,8 @@ void predict(const Options& o) {
     pipeline.apply(picture, random);
     const Tensor x = empty({1, 3, picture.height(), picture.width()}, {.format = Format::channels_last});
     picture.write(pipeline.normalization(), x.data<float>());
-    const std::vector<double> p = softmax((*net.model)(to(x, device)), 1).to_vector<double>();
+    const Tensor logits = (*net.model)(to(x, device));
+    const std::vector<double> z = logits.to_vector<double>(), p = softmax(logits, 1).to_vector<double>();
 
     std::vector<std::size_t> order(p.size());
     std::iota(order.begin(), order.end(), 0);
@@ -61,7 +62,7 @@ void predict(const Options& o) {
     for (std::size_t i = 0; i < shown; ++i) {
       const std::size_t c = order[i];
       const std::string name = classes.empty() ? fmt::format("class {}", c) : classes.names()[c];
-      entry["classes"].push_back({{"index", c}, {"name", name}, {"probability", p[c]}});
+      entry["classes"].push_back({{"index", c}, {"name", name}, {"probability", p[c]}, {"logit", z[c]}});
       if (!o.as_json) fmt::print("  {:5.1f} %  {}\n", 100 * p[c], name);
     }
     all.push_back(std::move(entry));
