@@ -28,7 +28,7 @@ void graph(const Options& o) {
   // On the meta device the tape is recorded and nothing is computed.
   const ConstructOn meta(kMeta);
   const auto model = reading_options([&] {
-    return zoo::build(info.name, {.classes = o.classes, .image_channels = in.channels, .image_size = in.height});
+    return zoo::build(o.model, {.classes = o.classes, .image_channels = in.channels, .image_size = in.height}, small);
   });
   model->train();
   const Tensor x =

@@ -21,12 +21,12 @@ void convert(const Options& o) {
   if (!o.model.empty()) {
     const zoo::ModelInfo& info = reading_options([&]() -> const zoo::ModelInfo& { return zoo::find_model(o.model); });
     const ConstructOn meta(kMeta);
-    const auto model = zoo::build(info.name, {.classes = count_classes(weights, info)});
+    const auto model = zoo::build(o.model, {.classes = count_classes(weights, info)});
     const StateMismatch mismatch = compare_state(model->state(), weights);
     check<FileError>(mismatch.none(), "{}: does not fit {}: {}", o.from, info.name, mismatch.text());
     // What goes with the weights travels with them from now on.
     const WeightNotes notes = notes_of(weights, info, o.from);
-    weights.metadata["model"] = info.name;
+    weights.metadata["model"] = zoo::canonical_name(o.model);
     weights.metadata["preprocess"] = notes.preprocess;
     if (!notes.classes.empty()) write_classes(notes.classes, weights.metadata);
   }

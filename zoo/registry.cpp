@@ -135,6 +135,10 @@ const ModelInfo& find_model(const std::string& with_options, bool small_input) {
        near[1].second, near[2].second);
 }
 
+std::string canonical_name(const std::string& name, bool small_input) {
+  return find_model(name, small_input).name + name.substr(std::min(name.find(':'), name.size()));
+}
+
 std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& options, bool small_input) {
   ModelOptions all = options;
   take_options(name, all);

@@ -57,6 +57,8 @@ const std::vector<ModelInfo>& models();
 /// only checked). Short names work where the data set makes them plain: `small_input` (a data
 /// set of 32x32 images) turns "resnet20" into "cifar_resnet20". ValueError with the nearest known names otherwise.
 const ModelInfo& find_model(const std::string& name, bool small_input = false);
+/// The name that find_model() found, with the options that follow `name`: what says later which network weights fit.
+std::string canonical_name(const std::string& name, bool small_input = false);
 /// Builds it with its paths named; options in the name win over those in `options`. Initialised as published from the
 /// default generator.
 std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& options = {}, bool small_input = false);

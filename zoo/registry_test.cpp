@@ -237,6 +237,9 @@ TEST_CASE("zoo: options may follow the name") {
   CHECK(count("se_resnet50:reduction=8") == count("se_resnet50", {.reduction = 8}));
   CHECK(count("se_resnet50:reduction=8", {.reduction = 4}) == count("se_resnet50", {.reduction = 8}));
   CHECK(zoo::find_model("resnet50:stride_on_1x1").name == "resnet50");
+  CHECK(zoo::canonical_name("densenet40_k12:dropout=0.2,growth_rate=24") ==
+        "cifar_densenet40_k12:dropout=0.2,growth_rate=24");
+  CHECK(zoo::canonical_name("vgg16_bn", true) == "cifar_vgg16_bn");
   CHECK(zoo::summarize("resnet50:stride_on_1x1").multiply_adds < zoo::summarize("resnet50").multiply_adds);
   CHECK(zoo::predict_memory("resnet50:recompute", 2).peak < zoo::predict_memory("resnet50", 2).peak);
   CHECK_THROWS_WITH_AS(

@@ -48,7 +48,7 @@ Summary summarize(const std::string& name, const ModelOptions& options, std::int
   net->eval();
 
   Summary summary;
-  summary.model = model.name;
+  summary.model = canonical_name(name, small_input);
   summary.input = input_shape(model, 1, options, image_size);
   {
     Recorder recorder(summary.layers);

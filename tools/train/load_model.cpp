@@ -69,9 +69,12 @@ LoadedModel load_model(const std::string& name, const std::string& path, bool sm
   check<UsageError>(!wanted.empty(), "--model: {} does not say which network it is for", path);
   const zoo::ModelInfo& info =
       reading_options([&]() -> const zoo::ModelInfo& { return zoo::find_model(wanted, small); });
-  LoadedModel loaded{.model = nullptr, .name = info.name, .outputs = 0, .notes = notes_of(weights, info, path)};
+  LoadedModel loaded{.model = nullptr,
+                     .name = zoo::canonical_name(wanted, small),
+                     .outputs = 0,
+                     .notes = notes_of(weights, info, path)};
   loaded.outputs = loaded.notes.classes.empty() ? count_classes(weights, info) : loaded.notes.classes.size();
-  loaded.model = zoo::build(info.name, {.classes = loaded.outputs, .image_size = loaded.notes.size});
+  loaded.model = zoo::build(loaded.name, {.classes = loaded.outputs, .image_size = loaded.notes.size});
   load_state(*loaded.model, weights, true, path);
   loaded.model->eval();
   return loaded;

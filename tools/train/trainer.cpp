@@ -66,7 +66,7 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
   if (c.threads > 0) set_num_threads(c.threads);
   const bool small = c.data != "imagefolder";
   const zoo::ModelInfo& info = zoo::find_model(c.model, small);  // an unknown name shows before the data are read
-  model_name_ = info.name;
+  model_name_ = zoo::canonical_name(c.model, small);
 
   // A network that learns on keeps seeing colours as it did.
   NamedTensors weights;
