@@ -6,7 +6,7 @@
 #include "tools/train/load_model.hpp"
 #include "tools/train/progress.hpp"
 #include "tools/train/transfer.hpp"
-#include "zoo/registry.hpp"
+#include "zoo/model_name.hpp"
 
 namespace gradus::program {
 namespace {

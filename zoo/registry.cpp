@@ -1,10 +1,7 @@
 #include "zoo/registry.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <numeric>
-#include <variant>
 
 #include "nn/layers/pool.hpp"
 #include "nn/sequential.hpp"
@@ -17,6 +14,7 @@
 #include "zoo/inception/inception_v4.hpp"
 #include "zoo/lenet/lenet.hpp"
 #include "zoo/mlp/mlp.hpp"
+#include "zoo/model_name.hpp"
 #include "zoo/resnet/cifar_resnet.hpp"
 #include "zoo/resnet/preactivation.hpp"
 #include "zoo/resnet/resnet.hpp"
@@ -59,55 +57,6 @@ const ModelInfo* lookup(const std::string& name) {
   return found == models().end() ? nullptr : &*found;
 }
 
-using Field = std::variant<double ModelOptions::*, std::int64_t ModelOptions::*, bool ModelOptions::*>;
-const std::pair<const char*, Field> kNamedOptions[] = {{"dropout", &ModelOptions::dropout},
-                                                       {"growth_rate", &ModelOptions::growth_rate},
-                                                       {"compression", &ModelOptions::compression},
-                                                       {"cardinality", &ModelOptions::cardinality},
-                                                       {"base_width", &ModelOptions::base_width},
-                                                       {"reduction", &ModelOptions::reduction},
-                                                       {"survival", &ModelOptions::survival},
-                                                       {"stride_on_1x1", &ModelOptions::stride_on_1x1},
-                                                       {"zero_last_norm", &ModelOptions::zero_last_norm},
-                                                       {"recompute", &ModelOptions::recompute}};
-
-/// "growth_rate=48"; an option without a value is 1.
-void set_option(ModelOptions& options, const std::string& model, const std::string& text) {
-  const std::size_t equals = text.find('=');
-  const std::string name = text.substr(0, equals);
-  const std::string value = equals == std::string::npos ? "1" : text.substr(equals + 1);
-  const auto* const option = std::find_if(std::begin(kNamedOptions), std::end(kNamedOptions),
-                                          [&](const auto& known) { return known.first == name; });
-  if (option == std::end(kNamedOptions)) {
-    std::string known;
-    for (const auto& [each, field] : kNamedOptions) known += (known.empty() ? "" : ", ") + std::string(each);
-    fail("model: {}: no option \"{}\"; there are {}", model, name, known);
-  }
-  double number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  check(error == std::errc() && end == value.data() + value.size(), "model: {}: {} is a number, got \"{}\"", model,
-        name, value);
-  std::visit(
-      [&]<class T>(T ModelOptions::*field) {
-        check(std::is_same_v<T, double> || (number == std::floor(number) && std::abs(number) < 1e9),
-              "model: {}: {} is a whole number, got {}", model, name, value);
-        options.*field = static_cast<T>(number);
-      },
-      option->second);
-}
-
-/// Cuts the options off a name and sets them.
-std::string take_options(const std::string& name, ModelOptions& options) {
-  const std::size_t colon = name.find(':');
-  const std::string model = name.substr(0, colon);
-  for (std::size_t begin = colon; begin < name.size();) {
-    const std::size_t end = std::min(name.find(',', begin + 1), name.size());
-    set_option(options, model, name.substr(begin + 1, end - begin - 1));
-    begin = end;
-  }
-  return model;
-}
-
 }  // namespace
 
 const std::vector<ModelInfo>& models() {
@@ -133,10 +82,6 @@ const ModelInfo& find_model(const std::string& with_options, bool small_input) {
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   fail("model: no \"{}\"; the nearest names are {}, {} and {} (`gradus models` lists all)", name, near[0].second,
        near[1].second, near[2].second);
-}
-
-std::string canonical_name(const std::string& name, bool small_input) {
-  return find_model(name, small_input).name + name.substr(std::min(name.find(':'), name.size()));
 }
 
 std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& options, bool small_input) {

@@ -52,15 +52,10 @@ struct ModelInfo {
 
 /// Every model, in the order of the papers.
 const std::vector<ModelInfo>& models();
-/// The model of that name, which options may follow: "densenet121:growth_rate=48,dropout=0.2" (dropout, growth_rate,
-/// compression, cardinality, base_width, reduction, survival, stride_on_1x1, zero_last_norm, recompute; here they are
-/// only checked). Short names work where the data set makes them plain: `small_input` (a data
+/// The model of that name. Short names work where the data set makes them plain: `small_input` (a data
 /// set of 32x32 images) turns "resnet20" into "cifar_resnet20". ValueError with the nearest known names otherwise.
 const ModelInfo& find_model(const std::string& name, bool small_input = false);
-/// The name that find_model() found, with the options that follow `name`: what says later which network weights fit.
-std::string canonical_name(const std::string& name, bool small_input = false);
-/// Builds it with its paths named; options in the name win over those in `options`. Initialised as published from the
-/// default generator.
+/// Builds it with its paths named; initialised as published from the default generator.
 std::unique_ptr<Classifier> build(const std::string& name, const ModelOptions& options = {}, bool small_input = false);
 /// Makes every block of the network keep its input only and run again in backward; a network without blocks (VGG) is
 /// cut into parts instead.

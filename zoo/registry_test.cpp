@@ -13,6 +13,7 @@
 #include "nn/layers/conv2d.hpp"
 #include "ops/cross_entropy/cross_entropy.hpp"
 #include "tests/harness/paths.hpp"
+#include "zoo/model_name.hpp"
 #include "zoo/resnet/stochastic_depth.hpp"
 #include "zoo/summary.hpp"
 

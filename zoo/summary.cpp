@@ -5,6 +5,7 @@
 #include "autograd/engine.hpp"
 #include "ops/cross_entropy/cross_entropy.hpp"
 #include "ops/pointwise/binary.hpp"
+#include "zoo/model_name.hpp"
 
 namespace gradus::zoo {
 namespace {

@@ -7,6 +7,7 @@
 #include "tools/program.hpp"
 #include "tools/train/preprocess.hpp"
 #include "tools/train/transfer.hpp"
+#include "zoo/model_name.hpp"
 
 namespace gradus::program {
 namespace {

@@ -12,7 +12,7 @@
 #include "tools/train/preprocess.hpp"
 #include "tools/train/report.hpp"
 #include "tools/train/transfer.hpp"
-#include "zoo/registry.hpp"
+#include "zoo/model_name.hpp"
 
 namespace gradus::program {
 namespace {
