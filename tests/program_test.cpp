@@ -169,6 +169,8 @@ TEST_CASE("program: every command explains itself with an example") {
       {"data", "download"},
       {"bench"},
       {"graph"},
+      {"visualize", "gradcam"},
+      {"visualize", "deconv"},
       {"import"},
       {"export"},
       {"bench", "step"},
@@ -473,4 +475,37 @@ TEST_CASE("train: starts from weights with a new head, and leaves a frozen backb
                          1),
                  "missing ("));
   failure({"train", "--freeze", "half", "--data", "cifar10", "--data-dir", small_data(), "--out", folder / "other"}, 2);
+}
+
+TEST_CASE("visualize: every method draws, and says what it cannot draw") {
+  const TemporaryFolder folder;
+  const std::string best = whole_run() + "/best.safetensors";
+  data::Image image;
+  image.resize(32, 32);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * 7);
+  data::write_png(folder / "in.png", image);
+  const auto draw = [&](std::vector<std::string> arguments, const std::string& out) {
+    arguments.insert(arguments.begin(), "visualize");
+    for (const std::string& a : {std::string("--weights"), best, std::string("-o"), folder / out})
+      arguments.push_back(a);
+    return gradus_run(arguments);
+  };
+  for (const char* method : {"saliency", "guided", "gradcam", "occlusion", "features"}) {
+    CAPTURE(method);
+    const Result r = draw({method, folder / "in.png"}, "out.png");
+    REQUIRE_MESSAGE(r.status == 0, r.err);
+    data::Image drawn;
+    data::read_image(folder / "out.png", drawn);
+    CHECK(drawn.width > 200);
+  }
+  CHECK(draw({"filters"}, "filters.png").status == 0);
+  CHECK(draw({"maximise", "--class", "3", "--steps", "4"}, "best.png").status == 0);
+  for (const char* method : {"pca", "tsne"})
+    CHECK(draw({method, "--data", "cifar10", "--data-dir", small_data(), "--limit", "40"}, "map.html").status == 0);
+  CHECK(contains(read_all(folder / "map.html"), "<circle"));
+  CHECK_FALSE(contains(read_all(folder / "map.html"), "://"));
+  const Result r = draw({"deconv", "--layer", "layer2", folder / "in.png"}, "deconv.png");
+  CHECK(r.status == 2);
+  CHECK_MESSAGE(contains(r.err, "has no inverse in a deconvolutional network"), r.err);
+  CHECK(draw({"saliency", folder / "in.png"}, "out.gif").status == 2);
 }

@@ -41,6 +41,7 @@ int run(int argc, const char* const* argv) {
       add_data(gradus);
       add_bench(gradus);
       add_graph(gradus);
+      add_visualize(gradus);
       add_import(gradus);
       add_export(gradus);
     });

@@ -50,6 +50,7 @@ void add_models(Command app);
 void add_data(Command app);
 void add_bench(Command app);
 void add_graph(Command app);
+void add_visualize(Command app);
 void add_import(Command app);
 void add_export(Command app);
 

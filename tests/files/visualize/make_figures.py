@@ -90,7 +90,7 @@ def occlusion(net, x, target, patch, stride):
 
 def figures(t):
     t = t.detach().flatten().double()
-    probe = (t * torch.from_numpy(stream("probe", t.numel()))).sum().item()
+    probe = (t * torch.from_numpy(stream("#probe", t.numel()))).sum().item()
     return {"l2": t.norm().item(), "probe": probe, "first": [float(f"{v:.9g}") for v in t[:4].tolist()]}
 
 
