@@ -80,7 +80,7 @@ TEST_CASE("attribution: a class, a layer or a method that is not there is an err
   CHECK_THROWS_WITH_AS(grad_cam(*net, x, 0, "features.99"),
                        doctest::Contains("no layer \"features.99\" that gave a result; maps come from features.0"),
                        ValueError);
-  const auto plain = zoo::build("lenet");
+  const auto plain = zoo::build("lenet5");
   plain->eval();
   CHECK_THROWS_WITH_AS(guided_gradient(*plain, test::filled_input({1, 3, 32, 32}, DType::f32), 0),
                        doctest::Contains("this network has no rectifiers"), ValueError);

@@ -139,7 +139,7 @@ std::vector<Point> tsne(const std::vector<float>& points, std::int64_t d, const 
 
   // Gains, momentum and exaggeration of the authors' program.
   constexpr int kExaggerated = 100;
-  const double rate = std::max(50.0, static_cast<double>(n) / 12);
+  const double rate = std::max(1.0, static_cast<double>(n) / 12);
   std::vector<Point> velocity(y.size(), {0, 0}), gain(y.size(), {1, 1}), gradient(y.size());
   Vector near(p.size()), row_sums(y.size());
   for (int step = 0; step < o.steps; ++step) {
