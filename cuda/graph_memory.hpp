@@ -1,6 +1,6 @@
 #pragma once
-// The memory of CUDA graphs. While a graph is captured its memory is its own: what the captured work allocates and gives
-// back serves that work alone, for every replay writes there again.
+// The memory of CUDA graphs. While a graph is captured its memory is its own: what the captured work allocates and
+// gives back serves that work alone, for every replay writes there again.
 
 #include <cstdint>
 

@@ -16,9 +16,10 @@ namespace gradus::program {
   X(model)                                                                                                             \
   X(dropout)                                                                                                           \
   X(weights)                                                                                                           \
-  X(replace_head) X(freeze) X(data) X(data_dir) X(classes) X(skip_bad) X(augment) X(size) X(limit) X(limit_val)        \
-      X(epochs) X(batch) X(optimizer) X(lr) X(schedule) X(warmup) X(momentum) X(nesterov) X(weight_decay) X(decay_all) \
-          X(label_smoothing) X(clip_norm) X(ema) X(seed) X(workers) X(threads)
+  X(replace_head)                                                                                                      \
+  X(freeze) X(data) X(data_dir) X(classes) X(skip_bad) X(augment) X(size) X(limit) X(limit_val) X(epochs) X(batch)     \
+      X(optimizer) X(lr) X(schedule) X(warmup) X(momentum) X(nesterov) X(weight_decay) X(decay_all) X(label_smoothing) \
+          X(clip_norm) X(ema) X(seed) X(workers) X(threads)
 
 void to_json(nlohmann::json& j, const TrainConfig& v) {
 #define GRADUS_WRITE(name) j[#name] = v.name;
