@@ -3,6 +3,7 @@
 //   reference    the definition: plain loops, accumulating in double
 //   im2col_gemm  windows copied side by side, then a matrix product. Bound by the product, plus R·S times the bytes of
 //   x direct       (conv2d_direct.cpp) f32: tiles in registers over taps and channels, nothing copied
+//   packed       (conv2d_packed.cpp) f32: both factors copied into panels, then tiles in registers
 
 #include <algorithm>
 #include <cstring>
@@ -262,6 +263,14 @@ template <int kTile>
 bool backward_weight_is_winograd(const ConvBackwardWeight& p) {
   return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
 }
+bool forward_is_packed(const ConvForward& p) { return p.dtype == DType::f32 && is_packed_forward(p.shape); }
+bool backward_input_is_packed(const ConvBackwardInput& p) {
+  return p.dtype == DType::f32 && is_packed_backward_input(p.shape);
+}
+bool backward_weight_is_packed(const ConvBackwardWeight& p) {
+  return p.dtype == DType::f32 && is_packed_backward_weight(p.shape);
+}
+constexpr const char* kPackedIdea = "products of packed panels; bound by multiply-adds";
 constexpr const char* kWinogradIdea = "fewer multiply-adds for additions; bound by transforms where channels are few";
 constexpr const char* kGroupsIdea = "several groups in one vector; bound by bytes (depthwise) or shuffles";
 
@@ -274,6 +283,7 @@ const Candidates<ConvForward>& conv2d_forward() {
        // Forward takes the small tile first: it is as exact as the direct kernel. Gradients need less.
        {"winograd_f2x2", kWinogradIdea, forward_is_winograd<2>, forward_winograd_2},
        {"winograd_f4x4", kWinogradIdea, forward_is_winograd<4>, forward_winograd_4},
+       {"packed", kPackedIdea, forward_is_packed, forward_packed},
        {"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
         forward_direct},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
@@ -292,6 +302,7 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
       {{"lane_groups", kGroupsIdea, backward_input_is_groups, backward_input_groups},
        {"winograd_f4x4", kWinogradIdea, backward_input_is_winograd<4>, backward_input_winograd_4},
        {"winograd_f2x2", kWinogradIdea, backward_input_is_winograd<2>, backward_input_winograd_2},
+       {"packed", kPackedIdea, backward_input_is_packed, backward_input_packed},
        {"direct", "a stride-1 convolution of gy for each phase of the stride; bound by multiply-adds",
         backward_input_is_direct, backward_input_direct},
        {"im2col_gemm", "BLAS, then windows added back; bound by the product", always<ConvBackwardInput>,
@@ -309,6 +320,7 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
       "conv2d.backward_weight",
       {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups},
        {"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4},
+       {"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed},
        {"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
         backward_weight_direct},
        {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2},

@@ -63,6 +63,13 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
 void forward_direct(const ConvForward&);
 void backward_input_direct(const ConvBackwardInput&);
 void backward_weight_direct(const ConvBackwardWeight&);
+// packed: conv2d_packed.cpp. Without groups, where weights are large enough to gain from it (f32).
+bool is_packed_forward(const ConvShape&);
+bool is_packed_backward_input(const ConvShape&);
+bool is_packed_backward_weight(const ConvShape&);
+void forward_packed(const ConvForward&);
+void backward_input_packed(const ConvBackwardInput&);
+void backward_weight_packed(const ConvBackwardWeight&);
 // winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32).
 bool is_winograd(const ConvShape&, int tile);
 void forward_winograd_2(const ConvForward&);

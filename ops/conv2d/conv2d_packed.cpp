@@ -1,0 +1,237 @@
+// Convolution as a product of packed panels: the driver of conv2d_packed_simd.cpp.
+//
+// Forward and backward-data gather: a pixel of the output is a row, its channels are columns, and each tap adds a
+// product whose depth is the channels of the input. The weight gradient's depth is the pixels. What a tap sees on
+// padding is a pixel of zeros.
+
+#include "ops/conv2d/conv2d_packed.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_plan.hpp"
+#include "ops/workspace.hpp"
+
+namespace gradus::cpu {
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t kDepthEach = 256;    // of a product: a panel of b stays in L1
+constexpr int64_t kPanelsEach = 32;    // of rows in a task: its part of a stays in L2
+constexpr int64_t kColumnsEach = 256;  // of a weight gradient's task
+constexpr int64_t kBand = 64;          // rows of a weight that are packed together
+constexpr int64_t kLeastTasks = 16;    // enough to balance the cores
+constexpr int64_t kLeastPanels = 4;    // of columns, in a task that has not all of them
+
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+/// Where output pixels (n, p, q) look on an input [images, height, width, channels]: at row p·step_h + offset_h,
+/// column q·step_w + offset_w, for each tap its own offset.
+struct Sight {
+  const float* image;
+  int64_t height, width, channels;
+  int64_t P, Q;
+  int64_t step_h, step_w;
+  const float* zeros;  // [channels]
+};
+
+/// line[i] = the input of output pixel begin + i, for `count` of them.
+void see(const Sight& s, int64_t offset_h, int64_t offset_w, int64_t begin, int64_t count, const float** line) {
+  int64_t q = begin % s.Q, p = begin / s.Q % s.P, n = begin / s.Q / s.P;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t h = p * s.step_h + offset_h, w = q * s.step_w + offset_w;
+    const bool inside = h >= 0 && h < s.height && w >= 0 && w < s.width;
+    line[i] = inside ? s.image + ((n * s.height + h) * s.width + w) * s.channels : s.zeros;
+    if (++q == s.Q && (q = 0, ++p == s.P)) p = 0, ++n;
+  }
+}
+
+/// Equal stretches of depth, each at most kDepthEach.
+int64_t depth_each(int64_t depth) { return ceil_div(depth, ceil_div(depth, kDepthEach)); }
+
+struct Tap {
+  int64_t offset_h, offset_w;
+  const float* b;  // its weights, packed
+};
+
+/// Every output pixel's row: the sum over taps of its input pixel times the tap's weights. `at(i)` is the row of pixel
+/// i.
+template <class At>
+void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, int64_t depth, int64_t columns,
+            const float* bias, At&& at) {
+  const PackedSimd& simd = packed_simd();
+  // Every task over other pixels reads the weights again: as many pixels as a part of a may hold, and more tasks by
+  // cutting the columns as long as each keeps a few panels.
+  const int64_t panels = ceil_div(columns, simd.columns), most_column_tasks = ceil_div(panels, kLeastPanels);
+  const int64_t most_pixels = std::min(kPanelsEach * simd.rows, ceil_div(pixels * most_column_tasks, kLeastTasks));
+  const int64_t pixel_tasks = ceil_div(pixels, std::max<int64_t>(most_pixels, simd.rows));
+  if (pixel_tasks == 0) return;
+  const int64_t pixels_each = round_up(ceil_div(pixels, pixel_tasks), simd.rows);
+  const int64_t panels_each = ceil_div(panels, std::clamp<int64_t>(ceil_div(kLeastTasks, pixel_tasks), 1, panels));
+  const int64_t column_tasks = ceil_div(panels, panels_each), stretch = depth_each(depth);
+  parallel_for(pixel_tasks * column_tasks, [&](int64_t task) {
+    const int64_t begin = task / column_tasks * pixels_each, count = std::min(pixels_each, pixels - begin);
+    if (count <= 0) return;  // the tasks before were rounded up
+    const int64_t c0 = task % column_tasks * panels_each * simd.columns;
+    const int64_t c1 = std::min(columns, c0 + panels_each * simd.columns);
+    const Workspace<float> a(round_up(count, simd.rows) * stretch + kPackSlack);
+    std::vector<const float*> line(static_cast<size_t>(count));
+    std::vector<float*> out(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) out[static_cast<size_t>(i)] = at(begin + i) + c0;
+    PackedProduct t{};
+    t.a = a.data();
+    t.b_panel = depth * simd.columns;
+    t.rows = count, t.columns = c1 - c0;
+    t.out = out.data();
+    t.start = bias ? bias + c0 : nullptr;
+    for (const Tap& tap : taps) {
+      see(sight, tap.offset_h, tap.offset_w, begin, count, line.data());
+      for (int64_t d = 0; d < depth; d += stretch) {
+        t.depth = std::min(stretch, depth - d);
+        simd.across(line.data(), count, t.depth, simd.rows, a.data());
+        for (const float*& from : line) from += t.depth;
+        t.b = tap.b + c0 * depth + d * simd.columns;
+        simd.multiply(t);
+        t.add = true;
+      }
+    }
+  });
+}
+
+bool is_pointwise(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
+
+}  // namespace
+
+// Measured on AVX2. A pixel is packed once for each tap: many columns must share it. Windows share what the direct
+// kernel reads; it loses where its weights are too many for a cache.
+
+bool is_packed_forward(const ConvShape& c) {
+  return c.groups == 1 && (is_pointwise(c) ? c.K >= 64 && c.C >= 32 : c.C >= 256 && c.K >= 512);
+}
+
+bool is_packed_backward_input(const ConvShape& c) {
+  if (c.groups != 1) return false;
+  return is_pointwise(c) ? c.C >= 64 : c.stride_h == 1 && c.stride_w == 1 && c.C >= 256 && c.K >= 512;
+}
+
+bool is_packed_backward_weight(const ConvShape& c) {
+  return c.groups == 1 && c.C >= 48 && c.K >= 48 && c.C * c.K >= 8192;
+}
+
+void forward_packed(const ConvForward& f) {
+  const ConvShape& c = f.shape;
+  const PackedSimd& simd = packed_simd();
+  const float *x = static_cast<const float*>(f.x), *w = static_cast<const float*>(f.w);
+  float* y = static_cast<float*>(f.y);
+  const int64_t count = c.R * c.S, panels = ceil_div(c.K, simd.columns), panel = c.C * simd.columns;
+  const Workspace<float> packed(count * panels * panel + kPackSlack), zeros(c.C);
+  std::fill_n(zeros.data(), c.C, 0.f);
+  parallel_for(count * panels, [&](int64_t i) {
+    const int64_t t = i / panels, k0 = i % panels * simd.columns;
+    std::vector<const float*> line;
+    for (int64_t k = k0; k < std::min(k0 + simd.columns, c.K); ++k) line.push_back(w + (k * count + t) * c.C);
+    simd.across(line.data(), static_cast<int64_t>(line.size()), c.C, simd.columns, packed.data() + i * panel);
+  });
+  std::vector<Tap> taps;
+  for (int64_t t = 0; t < count; ++t)
+    taps.push_back({t / c.S * c.dilation_h - c.padding_h, t % c.S * c.dilation_w - c.padding_w,
+                    packed.data() + t * panels * panel});
+  gather({x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()}, c.N * c.P * c.Q, taps, c.C, c.K,
+         static_cast<const float*>(f.bias), [&](int64_t i) { return y + i * c.K; });
+}
+
+void backward_input_packed(const ConvBackwardInput& f) {
+  const ConvShape& c = f.shape;
+  const PackedSimd& simd = packed_simd();
+  const float *gy = static_cast<const float*>(f.gy), *w = static_cast<const float*>(f.w);
+  float* gx = static_cast<float*>(f.gx);
+  const int64_t count = c.R * c.S, panels = ceil_div(c.C, simd.columns), panel = c.K * simd.columns;
+  const Workspace<float> packed(count * panels * panel + kPackSlack), zeros(c.K);
+  std::fill_n(zeros.data(), c.K, 0.f);
+  const int64_t bands = ceil_div(c.K, kBand);
+  parallel_for(count * bands, [&](int64_t i) {
+    const int64_t t = i / bands, k0 = i % bands * kBand;
+    std::vector<const float*> line;
+    for (int64_t k = k0; k < std::min(k0 + kBand, c.K); ++k) line.push_back(w + (k * count + t) * c.C);
+    simd.along(line.data(), static_cast<int64_t>(line.size()), c.C, simd.columns,
+               packed.data() + t * panels * panel + k0 * simd.columns, panel);
+  });
+  std::vector<Tap> taps;
+  for (int64_t t = 0; t < count; ++t)
+    taps.push_back({c.padding_h - t / c.S * c.dilation_h, c.padding_w - t % c.S * c.dilation_w,
+                    packed.data() + t * panels * panel});
+  if (c.stride_h == 1 && c.stride_w == 1)
+    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, nullptr,
+                  [&](int64_t i) { return gx + i * c.C; });
+  // Strided 1x1: the pixels of gy are those of x that were looked at; the others have no gradient.
+  parallel_for(c.N * c.H, [&](int64_t nh) {
+    float* row = gx + nh * c.W * c.C;
+    if (nh % c.H % c.stride_h != 0 || nh % c.H / c.stride_h >= c.P) return void(std::fill_n(row, c.W * c.C, 0.f));
+    for (int64_t v = 0; v < c.W; ++v)
+      if (v % c.stride_w != 0 || v / c.stride_w >= c.Q) std::fill_n(row + v * c.C, c.C, 0.f);
+  });
+  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, nullptr, [&](int64_t i) {
+    const int64_t q = i % c.Q, np = i / c.Q, p = np % c.P, n = np / c.P;
+    return gx + ((n * c.H + p * c.stride_h) * c.W + q * c.stride_w) * c.C;
+  });
+}
+
+void backward_weight_packed(const ConvBackwardWeight& f) {
+  const ConvShape& c = f.shape;
+  const PackedSimd& simd = packed_simd();
+  const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
+  float* gw = static_cast<float*>(f.gw);
+  const int64_t taps = c.R * c.S, pixels = c.N * c.P * c.Q, size = c.w_size();
+  const Workspace<float> zeros(c.C);
+  std::fill_n(zeros.data(), c.C, 0.f);
+  const Sight sight{x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()};
+  // A task: a rectangle of output x input channels, over a part of the pixels. The parts are added in their order.
+  const int64_t k_each = round_up(ceil_div(c.K, ceil_div(c.K, kPanelsEach * simd.rows)), simd.rows);
+  const int64_t c_each = round_up(ceil_div(c.C, ceil_div(c.C, kColumnsEach)), simd.columns);
+  const int64_t k_tasks = ceil_div(c.K, k_each), c_tasks = ceil_div(c.C, c_each);
+  const int64_t stretches = ceil_div(pixels, kDepthEach);
+  if (stretches == 0) return void(std::fill_n(gw, size, 0.f));
+  const int64_t stretch = ceil_div(pixels, stretches);
+  const int64_t parts = std::clamp<int64_t>(kLeastTasks / (k_tasks * c_tasks), 1, stretches);
+  const Workspace<float> sums((parts - 1) * size);
+  parallel_for(parts * k_tasks * c_tasks, [&](int64_t task) {
+    const int64_t part = task / c_tasks / k_tasks;
+    const int64_t k0 = task / c_tasks % k_tasks * k_each, k1 = std::min(k0 + k_each, c.K);
+    const int64_t c0 = task % c_tasks * c_each, c1 = std::min(c0 + c_each, c.C);
+    float* sum = part == 0 ? gw : sums.data() + (part - 1) * size;
+    const Workspace<float> a(k_each * stretch), b(c_each * stretch);
+    std::vector<const float*> line(static_cast<size_t>(stretch));
+    std::vector<float*> out(static_cast<size_t>(k1 - k0));
+    PackedProduct t{};
+    t.a = a.data(), t.b = b.data();
+    t.rows = k1 - k0, t.columns = c1 - c0;
+    t.out = out.data();
+    for (int64_t s = part * stretches / parts; s < (part + 1) * stretches / parts; ++s) {
+      const int64_t begin = s * stretch;
+      t.depth = std::clamp<int64_t>(pixels - begin, 0, stretch);
+      t.b_panel = t.depth * simd.columns;
+      for (int64_t i = 0; i < t.depth; ++i) line[static_cast<size_t>(i)] = gy + (begin + i) * c.K + k0;
+      simd.along(line.data(), t.depth, k1 - k0, simd.rows, a.data(), t.depth * simd.rows);
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        see(sight, tap / c.S * c.dilation_h - c.padding_h, tap % c.S * c.dilation_w - c.padding_w, begin, t.depth,
+            line.data());
+        for (const float*& from : line) from += c0;
+        simd.along(line.data(), t.depth, c1 - c0, simd.columns, b.data(), t.b_panel);
+        for (int64_t k = k0; k < k1; ++k) out[static_cast<size_t>(k - k0)] = sum + (k * taps + tap) * c.C + c0;
+        simd.multiply(t);
+      }
+      t.add = true;
+    }
+  });
+  if (parts > 1)
+    parallel_ranges(size, 4096, [&](int64_t begin, int64_t end) {
+      for (int64_t part = 0; part + 1 < parts; ++part) {
+        const float* sum = sums.data() + part * size;
+        for (int64_t e = begin; e < end; ++e) gw[e] += sum[e];
+      }
+    });
+}
+
+}  // namespace gradus::cpu

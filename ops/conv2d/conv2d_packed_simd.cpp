@@ -1,0 +1,157 @@
+// Products of packed panels. Bound by the multiply-adds: per depth step of a tile 2 x 6 of them on AVX2 against 2
+// vector loads and 6 broadcasts, all from L1 (b) and L2 (a). Packing costs a move per element, shared by a whole row of
+// tiles.
+
+#include <algorithm>
+#include <utility>
+
+#include "core/simd.hpp"
+#include "ops/conv2d/conv2d_packed.hpp"
+
+namespace gradus::GRADUS_ISA {
+namespace {
+
+constexpr int kVectors = 2;
+constexpr int kColumns = kVectors * kLanes;
+/// Rows of a tile: accumulators fill the registers but for the two vectors of b and one broadcast.
+constexpr int kRows = (kRegisters - kVectors - 1) / kVectors;
+
+// ---- packing
+
+/// Exchanges the off-diagonal kStep x kStep blocks of the matrix whose rows are a and b, kStep rows apart.
+template <int kStep, int... Lane>
+inline void exchange(VecN& a, VecN& b, std::integer_sequence<int, Lane...>) {
+  const VecN low = __builtin_shufflevector(a, b, (Lane & kStep ? kLanes + Lane - kStep : Lane)...);
+  b = __builtin_shufflevector(a, b, (Lane & kStep ? kLanes + Lane : Lane + kStep)...);
+  a = low;
+}
+template <int kStep>
+inline void transpose(VecN (&v)[kLanes]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i)
+    if (!(i & kStep)) exchange<kStep>(v[i], v[i + kStep], std::make_integer_sequence<int, kLanes>{});
+  if constexpr (kStep > 1) transpose<kStep / 2>(v);
+}
+
+/// to[d·width] … = line[·][d] for kLanes lines. With width below kLanes each store spoils the head of the next.
+void across_lanes(const float* const* line, std::int64_t depth, int width, float* to) {
+  std::int64_t d = 0;
+  for (; d + kLanes <= depth; d += kLanes) {
+    VecN v[kLanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) v[i] = load(line[i] + d);
+    transpose<kLanes / 2>(v);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) store(to + (d + i) * width, v[i]);
+  }
+  for (; d < depth; ++d)
+    for (int i = 0; i < kLanes; ++i) to[d * width + i] = line[i][d];
+}
+
+void across(const float* const* line, std::int64_t lines, std::int64_t depth, int width, float* to) {
+  for (std::int64_t first = 0; first < lines; first += width, to += width * depth) {
+    const float* panel[std::max(kRows, kColumns) + kLanes];
+    for (int i = 0; i < width + kLanes; ++i) panel[i] = line[std::min(first + i, lines - 1)];
+    if (width < kLanes) {
+      across_lanes(panel, depth, width, to);
+      continue;
+    }
+    // The last group reaches back where the width is no multiple of a vector.
+    for (int i = 0; i < width; i += kLanes) {
+      const int at = std::min(i, width - kLanes);
+      across_lanes(panel + at, depth, width, to + at);
+    }
+  }
+}
+
+template <int kWidth>
+void along_width(const float* const* line, std::int64_t depth, std::int64_t channels, float* to,
+                 std::int64_t panel_step) {
+  constexpr std::int64_t kLines = 8;  // read together, so that panels are written in stretches
+  for (std::int64_t d0 = 0; d0 < depth; d0 += kLines) {
+    const std::int64_t d1 = std::min(d0 + kLines, depth);
+    float* panel = to;
+    std::int64_t c = 0;
+    for (; c + kWidth <= channels; c += kWidth, panel += panel_step)
+      for (std::int64_t d = d0; d < d1; ++d) std::memcpy(panel + d * kWidth, line[d] + c, kWidth * sizeof(float));
+    if (c < channels)
+      for (std::int64_t d = d0; d < d1; ++d)
+        for (int i = 0; i < kWidth; ++i) panel[d * kWidth + i] = c + i < channels ? line[d][c + i] : 0.f;
+  }
+}
+
+void along(const float* const* line, std::int64_t depth, std::int64_t channels, int width, float* to,
+           std::int64_t panel_step) {
+  width == kRows ? along_width<kRows>(line, depth, channels, to, panel_step)
+                 : along_width<kColumns>(line, depth, channels, to, panel_step);
+}
+
+// ---- the product
+
+/// One tile of kRows rows and V vectors of columns, the first `rows` and `columns` of which exist.
+template <int V>
+void tile(const PackedProduct& t, const float* a, const float* b, float* const* out, std::int64_t rows, std::int64_t c,
+          std::int64_t columns) {
+  VecN acc[kRows][V];
+  const bool whole = columns >= V * kLanes;
+  if (t.add) {
+    for (int j = 0; j < kRows; ++j)
+      for (int v = 0; v < V; ++v) {
+        const float* from = out[j] + c + v * kLanes;
+        acc[j][v] = whole ? load(from) : load_first(from, std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
+      }
+  } else {
+    for (int v = 0; v < V; ++v) {
+      VecN start{};
+      if (t.start)
+        start = whole ? load(t.start + c + v * kLanes)
+                      : load_first(t.start + c + v * kLanes, std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
+      for (int j = 0; j < kRows; ++j) acc[j][v] = start;
+    }
+  }
+#pragma GCC unroll 4
+  for (std::int64_t d = 0; d < t.depth; ++d, a += kRows, b += kColumns) {
+    VecN column[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes);
+#pragma GCC unroll 32
+    for (int j = 0; j < kRows; ++j)
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) acc[j][v] += column[v] * a[j];
+  }
+#pragma GCC unroll 32
+  for (int j = 0; j < kRows; ++j) {
+    if (j >= rows) break;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      float* to = out[j] + c + v * kLanes;
+      if (whole)
+        store(to, acc[j][v]);
+      else
+        store_first(to, acc[j][v], std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
+    }
+  }
+}
+
+void multiply(const PackedProduct& t) {
+  const float* b = t.b;
+  for (std::int64_t c = 0; c < t.columns; c += kColumns, b += t.b_panel) {
+    const std::int64_t columns = std::min<std::int64_t>(kColumns, t.columns - c);
+    const float* a = t.a;
+    for (std::int64_t r = 0; r < t.rows; r += kRows, a += kRows * t.depth) {
+      const std::int64_t rows = std::min<std::int64_t>(kRows, t.rows - r);
+      float* out[kRows];
+      for (int j = 0; j < kRows; ++j) out[j] = t.out[r + std::min<std::int64_t>(j, rows - 1)];
+      if (columns > kLanes)
+        tile<kVectors>(t, a, b, out, rows, c, columns);
+      else
+        tile<1>(t, a, b, out, rows, c, columns);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gradus::GRADUS_ISA
+
+GRADUS_ISA_DEFINE(PackedSimd, packed_simd,
+                  {.rows = kRows, .columns = kColumns, .across = across, .along = along, .multiply = multiply})
