@@ -1,26 +1,31 @@
 #pragma once
-// The two upper rungs that matrix products and implicit-GEMM convolutions share: tiles in registers, and tensor cores.
+// What matrix products and implicit-GEMM convolutions share: the source of their operands, and the two middle rungs,
+// tiles in registers and plain tensor cores. The rung above them is cuda/gemm_pipeline.cuh.
 //
 // What is multiplied is said by a Source: y[m, n] = sum over k of a(m, k) b(k, n), k in [begin, end).
 //
 //   struct Source {
+//     using Element = T;                             // in memory: float, double or bf16
 //     std::int64_t m, n, begin, end;                 // sizes, and the depths of this block
 //     __device__ void select(unsigned z);            // blockIdx.z: a matrix of the batch, a group, a part of the depth
 //     bool a_along_depth, b_along_depth;             // neighbours in memory are neighbours in depth, or in m (n)
 //     __device__ Row row(std::int64_t m) const;      // what does not change down the depth: computed once per thread
 //     __device__ DepthA depth_a(std::int64_t k) const;
-//     __device__ T a(const Row&, const DepthA&) const;        // 0 outside
+//     __device__ const T* a(const Row&, const DepthA&) const;     // where the element lies; null for a zero
 //     __device__ Column column(std::int64_t n) const;
 //     __device__ DepthB depth_b(std::int64_t k) const;
-//     __device__ T b(const DepthB&, const Column&) const;     // 0 outside
-//     __device__ void store(std::int64_t m, std::int64_t n, T value) const;   // inside only
+//     __device__ const T* b(const DepthB&, const Column&) const;  // the same
+//     __device__ void store(std::int64_t m, std::int64_t n, Sum<T> value) const;   // inside only
 //   };
+//
+// select() may make m and n smaller than they were when the grid was sized, for layers that differ.
 //
 // So index arithmetic (which pixel, which tap) is paid once for each row of a tile and once for each depth, not for
 // each element.
 
 #include <cstdint>
 
+#include "cuda/convert.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/ptx.cuh"
 #include "cuda/reduce.cuh"
@@ -29,6 +34,43 @@
 namespace gradus::cuda {
 
 inline constexpr int kTileDepth = 16;
+
+/// What elements of type T are added up in.
+template <class T>
+using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
+/// The element at p as its Sum; 0 where there is none.
+template <class T>
+__device__ inline Sum<T> value_at(const T* p) {
+  return p ? device_convert<Sum<T>>(*p) : Sum<T>(0);
+}
+
+/// Four neighbours as floats; `from` is aligned to as much.
+template <class T>
+__device__ inline void load_four(const T* from, float (&v)[4]) {
+  if constexpr (std::is_same_v<T, float>) {
+    const float4 four = *reinterpret_cast<const float4*>(from);
+    v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+  } else {
+    const uint2 two = *reinterpret_cast<const uint2*>(from);
+    v[0] = __uint_as_float(two.x << 16), v[1] = __uint_as_float(two.x & 0xffff0000u);
+    v[2] = __uint_as_float(two.y << 16), v[3] = __uint_as_float(two.y & 0xffff0000u);
+  }
+}
+
+/// Four neighbours of a row of results, written at once (`to` aligned to as much).
+template <class T>
+__device__ inline void store_four(T* to, const float (&v)[4]) {
+  if constexpr (std::is_same_v<T, float>) {
+    *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]);
+  } else {
+    static_assert(std::is_same_v<T, bf16>);
+    const auto pair = [](float low, float high) {
+      return static_cast<unsigned>(narrow_to_bf16(low).bits) | static_cast<unsigned>(narrow_to_bf16(high).bits) << 16;
+    };
+    *reinterpret_cast<uint2*>(to) = make_uint2(pair(v[0], v[1]), pair(v[2], v[3]));
+  }
+}
 
 /// Element e of a tile of `kAcross` x kTileDepth, walked so that neighbouring threads read neighbouring memory.
 template <int kAcross>
@@ -58,12 +100,13 @@ struct RegisterTile {
 template <int kM, int kN, class Source>
 __global__ void __launch_bounds__(256) gemm_registers_kernel(Source source) {
   using Tile = RegisterTile<kM, kN>;
-  using T = typename Source::Element;
+  using T = Sum<typename Source::Element>;
   __shared__ T tile_a[kTileDepth][kM + 4];
   __shared__ T tile_b[kTileDepth][kN + 4];
   source.select(blockIdx.z);
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t m0 = static_cast<std::int64_t>(blockIdx.x) * kM, n0 = static_cast<std::int64_t>(blockIdx.y) * kN;
+  if (m0 >= source.m) return;
   const int my_m = thread / Tile::kThreadsAcross * 4, my_n = thread % Tile::kThreadsAcross * 4;
 
   typename Source::Row rows[Tile::kLoadsA];
@@ -87,13 +130,13 @@ __global__ void __launch_bounds__(256) gemm_registers_kernel(Source source) {
     for (int i = 0; i < Tile::kLoadsA; ++i) {
       int across, depth;
       tile_place<kM>(thread + i * Tile::kThreads, source.a_along_depth, &across, &depth);
-      tile_a[depth][across] = source.a(rows[i], source.depth_a(k0 + depth));
+      tile_a[depth][across] = value_at(source.a(rows[i], source.depth_a(k0 + depth)));
     }
 #pragma unroll
     for (int i = 0; i < Tile::kLoadsB; ++i) {
       int across, depth;
       tile_place<kN>(thread + i * Tile::kThreads, source.b_along_depth, &across, &depth);
-      tile_b[depth][across] = source.b(source.depth_b(k0 + depth), columns[i]);
+      tile_b[depth][across] = value_at(source.b(source.depth_b(k0 + depth), columns[i]));
     }
     __syncthreads();
 #pragma unroll
@@ -149,6 +192,7 @@ __global__ void __launch_bounds__(32 * kWarpsM * kWarpsN) gemm_tensor_kernel(Sou
   source.select(blockIdx.z);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarp, warp = thread / kWarp;
   const std::int64_t m0 = static_cast<std::int64_t>(blockIdx.x) * kM, n0 = static_cast<std::int64_t>(blockIdx.y) * kN;
+  if (m0 >= source.m) return;
   const int warp_m = warp / kWarpsN * 32, warp_n = warp % kWarpsN * 32;
   const int g = lane / 4, t = lane % 4;
 
@@ -173,13 +217,13 @@ __global__ void __launch_bounds__(32 * kWarpsM * kWarpsN) gemm_tensor_kernel(Sou
     for (int i = 0; i < kLoadsA; ++i) {
       int across, depth;
       tile_place<kM>(thread + i * kThreads, source.a_along_depth, &across, &depth);
-      tile_a[across][depth] = ptx::cvt_rna_tf32(source.a(rows[i], source.depth_a(k0 + depth)));
+      tile_a[across][depth] = ptx::cvt_rna_tf32(value_at(source.a(rows[i], source.depth_a(k0 + depth))));
     }
 #pragma unroll
     for (int i = 0; i < kLoadsB; ++i) {
       int across, depth;
       tile_place<kN>(thread + i * kThreads, source.b_along_depth, &across, &depth);
-      tile_b[across][depth] = ptx::cvt_rna_tf32(source.b(source.depth_b(k0 + depth), columns[i]));
+      tile_b[across][depth] = ptx::cvt_rna_tf32(value_at(source.b(source.depth_b(k0 + depth), columns[i])));
     }
     __syncthreads();
 #pragma unroll

@@ -2,8 +2,11 @@
 
 #include "autograd/node.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/pointwise/binary.hpp"
+#include "ops/pointwise/unary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
+#include "ops/view/view.hpp"
 
 namespace gradus {
 namespace {
@@ -60,6 +63,43 @@ void check_operands(const char* op, std::initializer_list<std::pair<const char*,
   dispatch_float(op, operands.begin()->second->dtype(), [](auto) {});
 }
 
+bool any(const Conv2dEpilogue& e) { return e.scale.defined() || e.residual.defined() || e.relu; }
+bool records(const Conv2dEpilogue& e) {
+  bool result = false;
+  for (const Tensor* t : {&e.scale, &e.shift, &e.residual}) result = result || (t->defined() && recording({*t}));
+  return result;
+}
+
+void check_epilogue(const ConvShape& c, const Tensor& x, const Conv2dEpilogue& e) {
+  const auto operands = [&] {
+    return describe({{"x", &x}, {"scale", &e.scale}, {"shift", &e.shift}, {"residual", &e.residual}});
+  };
+  check<ValueError>(e.scale.defined() == e.shift.defined(), "conv2d: scale and shift come together\n{}", operands());
+  for (const Tensor* t : {&e.scale, &e.shift}) {
+    if (!t->defined()) continue;
+    check<ShapeError>(t->shape() == Shape{c.K}, "conv2d: scale and shift are [{}], one for each output channel\n{}",
+                      c.K, operands());
+    const DType wanted = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
+    check<DTypeError>(t->dtype() == wanted, "conv2d: scale and shift of {} are {}\n{}", dtype_name(x.dtype()),
+                      dtype_name(wanted), operands());
+    check_same_device("conv2d", {{"x", &x}, {"scale", &e.scale}, {"shift", &e.shift}});
+  }
+  if (!e.residual.defined()) return;
+  check<ShapeError>(e.residual.shape() == Shape{c.N, c.K, c.P, c.Q},
+                    "conv2d: residual is {}, the shape of the result\n{}", to_string(Shape{c.N, c.K, c.P, c.Q}),
+                    operands());
+  check_same_device("conv2d", {{"x", &x}, {"residual", &e.residual}});
+  check_same_dtype("conv2d", {{"x", &x}, {"residual", &e.residual}});
+}
+
+/// The epilogue by operators.
+Tensor finished(Tensor y, const Conv2dEpilogue& e) {
+  const auto channels = [&](const Tensor& t) { return reshape(to(t, y.dtype()), {1, t.size(0), 1, 1}); };
+  if (e.scale.defined()) y = y * channels(e.scale) + channels(e.shift);
+  if (e.residual.defined()) y = y + e.residual;
+  return e.relu ? relu(y) : y;
+}
+
 Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
   return empty(shape, {.dtype = like.dtype(), .device = like.device(), .format = Format::channels_last});
 }
@@ -111,19 +151,37 @@ struct WeightGradNode final : Node {
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
+  return conv2d(x, weight, bias, options, {});
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
+              const Conv2dEpilogue& epilogue) {
   check_operands("conv2d", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   const auto operands = [&] { return shown(x, weight, bias, options); };
   const ConvShape c = checked_shape("conv2d", x.shape(), weight.shape(), options, operands);
   check<ShapeError>(!bias.defined() || bias.shape() == Shape{c.K},
                     "conv2d: bias is [{}], one for each output channel\n{}", c.K, operands());
+  check_epilogue(c, x, epilogue);
+  const bool taped = bias.defined() ? recording({x, weight, bias}) : recording({x, weight});
+  const bool fused = x.device().type == DeviceType::cuda && !taped && !records(epilogue);
+  if (any(epilogue) && !fused) return finished(conv2d(x, weight, bias, options), epilogue);
 
   const Tensor y = channels_last_empty({c.N, c.K, c.P, c.Q}, x);
   const Tensor xd = dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
-  const Tensor bd = bias.defined() ? dense(bias, Format::contiguous) : bias;
-  const ConvForward p{c, x.dtype(), xd.data_ptr(), wd.data_ptr(), bd.defined() ? bd.data_ptr() : nullptr, y.data_ptr()};
+  const auto dense_or_none = [](const Tensor& t, Format format) { return t.defined() ? dense(t, format) : t; };
+  const Tensor bd = dense_or_none(bias, Format::contiguous), scale = dense_or_none(epilogue.scale, Format::contiguous),
+               shift = dense_or_none(epilogue.shift, Format::contiguous),
+               residual = dense_or_none(epilogue.residual, Format::channels_last);
+  const auto pointer = [](const Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; };
+  const ConvForward p{c,
+                      x.dtype(),
+                      xd.data_ptr(),
+                      wd.data_ptr(),
+                      pointer(bd),
+                      y.data_ptr(),
+                      {pointer(scale), pointer(shift), pointer(residual), epilogue.relu}};
   run(
       "conv2d.forward", x.device(), [&] { cpu::conv2d_forward().run(p); }, [&] { cuda::conv2d_forward().run(p); });
-  const bool taped = bias.defined() ? recording({x, weight, bias}) : recording({x, weight});
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();
     if (weight.requires_grad()) node->x = x;

@@ -31,6 +31,19 @@ struct Conv2dOptions {
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2dOptions& options = {});
 
+/// What may follow a convolution before its result is written.
+struct Conv2dEpilogue {
+  Tensor scale = {}, shift = {};  // [K], of y's dtype (f32 where that is bf16); both or neither
+  Tensor residual = {};           // like y
+  bool relu = false;
+};
+
+/// [relu](scale · conv2d(x, weight, bias) + shift + residual): evaluation's batch norm, residual and activation. In one
+/// pass on CUDA where no tape records; elsewhere by operators, one after the other, with the gradients they have.
+/// Besides conv2d's, ShapeError for an operand of another shape, ValueError for scale without shift.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
+              const Conv2dEpilogue& epilogue);
+
 /// d loss / d x of a convolution whose x had `x_shape`, given gy [N, K, P, Q]: gy spread back through the weights.
 Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape,
                          const Conv2dOptions& options = {});

@@ -34,11 +34,21 @@ inline std::int64_t conv_output(std::int64_t size, std::int64_t window, std::int
 }
 
 // Problems. All memory has the one dtype, f32 or f64; each kernel writes its whole result.
+/// What a forward kernel does to a result before it is written: y = act(scale[k] (x * w + bias[k]) + shift[k] +
+/// residual). With none of it, nothing. CUDA's kernels alone take one.
+struct ConvEpilogue {
+  const void* scale = nullptr;  // [K], as is shift: f32, or f64 for f64. Both or neither
+  const void* shift = nullptr;
+  const void* residual = nullptr;  // as y
+  bool relu = false;
+  bool any() const { return scale || residual || relu; }
+};
 struct ConvForward {  // y = x * w (+ bias)
   ConvShape shape;
   DType dtype;
   const void *x, *w, *bias;  // bias [K] or null
   void* y;
+  ConvEpilogue epilogue = {};
 };
 struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that saw x[n,h,w,c]
   ConvShape shape;

@@ -213,6 +213,25 @@ TEST_CASE("conv2d: an input that needs no gradient gets none, and nothing is sav
   CHECK(grad_of(w).shape() == w.shape());
 }
 
+TEST_CASE("conv2d: an epilogue is scale and shift of the channels, a residual and a ReLU, with their gradients") {
+  const TensorOptions f64{.dtype = DType::f64};
+  const Tensor x = randn({2, 3, 5, 4}, f64), w = randn({4, 3, 3, 3}, f64), b = randn({4}, f64);
+  const Tensor scale = randn({4}, f64), shift = randn({4}, f64), residual = randn({2, 4, 5, 4}, f64);
+  const Conv2dOptions o{.padding = 1};
+  const Tensor y = conv2d(x, w, b, o, {.scale = scale, .shift = shift, .residual = residual, .relu = true});
+  const auto plain = conv2d(x, w, b, o).to_vector<double>(), got = y.to_vector<double>();
+  const auto r = residual.to_vector<double>(), a = scale.to_vector<double>(), d = shift.to_vector<double>();
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const std::size_t k = i / 20 % 4;
+    CHECK(got[i] == doctest::Approx(std::max(plain[i] * a[k] + d[k] + r[i], 0.0)));
+  }
+  const auto fn = [&](const std::vector<Tensor>& in) {
+    return conv2d(in[0], in[1], {}, o, {.scale = in[2], .shift = in[3], .residual = in[4]});
+  };
+  for (const Tensor& t : {x, w, scale, shift, residual}) set_requires_grad(t);
+  CHECK_NOTHROW(gradcheck(fn, {x, w, scale, shift, residual}));
+}
+
 TEST_CASE("conv2d: on the meta device it has a shape and computes nothing") {
   const Tensor y = conv2d(empty({8, 3, 224, 224}, {.device = kMeta}), empty({64, 3, 7, 7}, {.device = kMeta}), {},
                           {.stride = 2, .padding = 3});
@@ -254,6 +273,11 @@ TEST_CASE("conv2d: its errors say the rule, what came, and the operands") {
   CHECK(message([&] {
           conv2d(x, zeros({16, 64, 33, 3}));
         }) == "conv2d: the window, 33x3 with dilation, is larger than the padded input, 32x32");
+  CHECK(message([&] { conv2d(x, w64, {}, {}, {.scale = zeros({16})}); }) == "conv2d: scale and shift come together");
+  CHECK(message([&] { conv2d(x, w64, {}, {}, {.scale = zeros({16}), .shift = zeros({15})}); }) ==
+        "conv2d: scale and shift are [16], one for each output channel");
+  CHECK(message([&] { conv2d(x, w64, {}, {}, {.residual = x}); }) ==
+        "conv2d: residual is [8, 16, 30, 30], the shape of the result");
   CHECK(message([&] { conv2d(x, w64, zeros({15})); }) == "conv2d: bias is [16], one for each output channel");
   CHECK_THROWS_AS(conv2d(x, zeros({16, 64, 3, 3}, {.dtype = DType::f64})), DTypeError);
   CHECK_THROWS_AS(conv2d(zeros({1, 1, 1, 1}, {.dtype = DType::i64}), zeros({1, 1, 1, 1}, {.dtype = DType::i64})),
