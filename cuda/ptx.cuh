@@ -1,6 +1,6 @@
 #pragma once
-// The PTX instructions our kernels use, one function each: the only place with inline assembly. Beside each stands what
-// it means to the emulator.
+// The PTX instructions our kernels use, one function each: the only place with inline assembly, but for Hopper's own
+// (cuda/ptx_sm90.cuh). Beside each stands what it means to the emulator.
 //
 // Names and layouts are those of NVIDIA's PTX ISA, section "Warp-level matrix instructions". `lane` is 0 to 31, and
 // g = lane / 4, t = lane % 4. A register of two 16-bit elements holds the one of lower index in its lower half.

@@ -70,10 +70,6 @@ class KeepDenormals {
   [[maybe_unused]] unsigned before_ = 0;
 };
 
-bool same(const Where& a, const Where& b) {
-  return a.line == b.line && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
-}
-
 std::string text(const Where& where) { return fmt::format("{}:{}", where.file, where.line); }
 
 std::string lanes_text(std::uint32_t lanes) {
@@ -90,6 +86,10 @@ std::string lanes_text(std::uint32_t lanes) {
 }
 
 }  // namespace
+
+bool same_place(const Where& a, const Where& b) {
+  return a.line == b.line && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
+}
 
 void set_seed(unsigned seed) { order_seed.store(seed); }
 
@@ -174,6 +174,8 @@ void Executor::begin(const Launch& l, uint3 index, std::uint32_t serial) {
     warp.ready = warp.waiting = warp.exited = 0;  // after a fault anything may be left over
     set_ready(warp, warp.exists);
   }
+  mbarriers.clear();
+  if (wgmma) wgmma->clear();
   clock = 1;
   exited_ = barrier_waiting_ = barrier_sum_ = 0;
   current = &threads_[0];
@@ -206,6 +208,17 @@ void Executor::run(const Launch& l, uint3 index, std::uint32_t serial) {
     for (int i = 0; i < thread_count; ++i) threads_[i].copies.clear();
     throw DeviceError(std::exchange(fault_, {}));
   }
+  check_end();
+}
+
+/// What a block must not leave behind.
+void Executor::check_end() {
+  std::string left;
+  if (const TensorCopy* copy = mbarriers.unawaited())
+    left = fmt::format("cp.async.bulk.tensor: the block ends before anybody has waited for the copy\n  at {}",
+                       text(copy->where));
+  if (left.empty() && wgmma) left = wgmma->left_text();
+  if (!left.empty()) throw DeviceError(fmt::format("{}\n  {}", left, place_text()));
 }
 
 /// Runs threads one after another, as long as they need no other fiber.
@@ -244,8 +257,10 @@ void Executor::fiber_main() {
 
 /// The next thread that can run, from the current one on and within its warp if possible; null if there is none.
 Thread* Executor::take_ready() {
-  if (warps_ready_ == 0) return nullptr;
   Warp* warp = current->warp;
+  if (warp->ready == 0 && warp->waiting != 0)
+    if (const std::uint32_t group = finish_coalesced(*warp)) set_ready(*warp, group);
+  if (warps_ready_ == 0) return nullptr;
   std::uint32_t lanes = warp->ready;
   if (lanes != 0) {
     const std::uint32_t later = lanes & ~((1u << current->lane) - 1u);
@@ -280,6 +295,7 @@ Fiber* Executor::free_fiber() {
 void Executor::suspend() {
   Thread* next = take_ready();
   if (!next) stuck();
+  if (next == current) return;  // woken by take_ready
   if (!next->fiber) next->fiber = free_fiber();
   // A large block's stacks do not stay in the first cache, but the order of threads is known: ask for those to come.
   const int n = next->number;
@@ -294,12 +310,14 @@ void Executor::suspend() {
   Fiber::switch_to(self, *running_);
 }
 
+void Executor::sleep() { suspend(); }
+
 int Executor::barrier(BarrierKind kind, int predicate, const Where& where) {
   const OutsideKernel outside(*current);
   if (barrier_waiting_ == 0) {
     barrier_where_ = where;
     barrier_first_ = current;
-  } else if (!same(where, barrier_where_)) {
+  } else if (!same_place(where, barrier_where_)) {
     fault(fmt::format("__syncthreads: threads of a block wait at different barriers\n  {} at {}\n  {} at {}",
                       thread_text(*barrier_first_), text(barrier_where_), thread_text(*current), text(where)));
   }
@@ -354,11 +372,15 @@ std::string Executor::thread_text(const Thread& thread) const {
   return fmt::format("thread ({}, {}, {})", thread.index.x, thread.index.y, thread.index.z);
 }
 
+std::string Executor::place_text() const {
+  return fmt::format("kernel  {}<<<({}, {}, {}), ({}, {}, {}), {}>>>\n  block ({}, {}, {})",
+                     kernel_name(launch->kernel), launch->grid.x, launch->grid.y, launch->grid.z, launch->block.x,
+                     launch->block.y, launch->block.z, launch->shared_bytes, block_index.x, block_index.y,
+                     block_index.z);
+}
+
 void Executor::fault(const std::string& what) {
-  fault_ = fmt::format("{}\n  kernel  {}<<<({}, {}, {}), ({}, {}, {}), {}>>>\n  block ({}, {}, {}), {}", what,
-                       kernel_name(launch->kernel), launch->grid.x, launch->grid.y, launch->grid.z, launch->block.x,
-                       launch->block.y, launch->block.z, launch->shared_bytes, block_index.x, block_index.y,
-                       block_index.z, thread_text(*current));
+  fault_ = fmt::format("{}\n  {}, {}", what, place_text(), thread_text(*current));
   faulted_ = true;
   Fiber& self = *running_;
   running_ = &main_;
@@ -393,6 +415,8 @@ std::string Executor::missing_lanes(const Warp& warp, int lane) const {
 void Executor::stuck() {
   for (int w = 0; w < warp_count_; ++w)
     if (warps_[w].waiting != 0) fault(missing_lanes(warps_[w], std::countr_zero(warps_[w].waiting)));
+  if (const std::string waiting = mbarriers.waiting_text(*this); !waiting.empty())
+    fault("mbarrier.try_wait: the phase never completes" + waiting);
   std::string who;
   for (int w = 0; w < warp_count_; ++w) {
     if (warps_[w].exited == 0) continue;

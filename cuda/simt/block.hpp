@@ -17,8 +17,10 @@
 #include <vector>
 
 #include "cuda/simt/fiber.hpp"
+#include "cuda/simt/mbarrier.hpp"
 #include "cuda/simt/thread.hpp"
 #include "cuda/simt/warp.hpp"
+#include "cuda/simt/wgmma.hpp"
 
 namespace gradus::simt {
 
@@ -110,6 +112,9 @@ class Executor {
   // For the thread that runs.
   int barrier(BarrierKind kind, int predicate, const Where& where);
   void collective(Collective op, std::uint32_t mask, WarpOperand& operand, const Where& where);
+  /// The current thread waits until another wakes it.
+  void sleep();
+  void wake(const Thread& thread) { set_ready(*thread.warp, 1u << thread.lane); }
   /// Ends the launch with a DeviceError: `what`, then the kernel, the block and the thread.
   [[noreturn]] void fault(const std::string& what);
 
@@ -121,6 +126,8 @@ class Executor {
   int thread_count = 0;
   char* dynamic_shared = nullptr;
   std::size_t dynamic_shared_bytes = 0;  // of this launch
+  Mbarriers mbarriers;                   // of this block
+  std::unique_ptr<Wgmma> wgmma;          // what its warps have under way; made when first used
 
   std::string thread_text(const Thread& thread) const;  // "thread (3, 0, 0)"
 
@@ -142,6 +149,8 @@ class Executor {
   }
   Fiber* free_fiber();
   [[noreturn]] void stuck();
+  void check_end();
+  std::string place_text() const;
   std::string missing_lanes(const Warp& warp, int lane) const;
 
   std::unique_ptr<Thread[]> threads_;

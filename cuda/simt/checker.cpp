@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "core/error.hpp"
 #include "cuda/simt/block.hpp"
@@ -27,9 +30,20 @@ struct Stamp {
   std::uint32_t block = 0;  // serial; 0: nobody
   std::uint32_t time = 0;   // the block's clock
   std::uint16_t thread = 0;
-  std::uint8_t mask = 0;  // which of the four bytes
-  bool atomic = false;
+  std::uint8_t mask = 0;               // which of the four bytes
+  bool atomic = false, async = false;  // async: by TMA, or read by wgmma
   std::uint32_t site = 0;
+};
+
+/// Who has told whom what, by barrier objects: for each thread of the block, the time before which what it did is
+/// known.
+using Times = std::vector<std::uint32_t>;
+void learn(Times& mine, const Times& other) {
+  if (mine.size() < other.size()) mine.resize(other.size(), 0);
+  for (std::size_t i = 0; i < other.size(); ++i) mine[i] = std::max(mine[i], other[i]);
+}
+struct BarrierTimes {
+  Times arriving, completed;  // of the phase that gathers, and of the last one
 };
 
 /// What is known of four bytes: their last writer and two of their readers since.
@@ -43,8 +57,8 @@ struct Shadow {
   std::size_t bytes = 0;
   unsigned id = 0;
   bool freed = false;
-  std::vector<bool> written;  // device memory: by byte
-  std::vector<Word> words;    // made at the first access
+  std::vector<std::uint8_t> written;  // device memory: by byte, 0 or 1
+  std::vector<Word> words;            // made at the first access
 
   Word& word(std::uintptr_t p) {
     if (words.empty()) words.resize((bytes + 3) / 4 + 1);
@@ -64,13 +78,6 @@ struct SharedShadow : Shadow {
   }
 };
 
-/// A place in the code.
-struct Site {
-  std::uintptr_t pc = 0;
-  SourceLine line;  // known at once where the emulator was told, else looked up when asked for
-  bool resolved = false;
-};
-
 /// A request of a warp in the making: where each lane went.
 struct Request {
   std::uint32_t lanes = 0;
@@ -87,6 +94,25 @@ struct AccessType {
   bool shared, write, atomic;
   int bytes;
   auto operator<=>(const AccessType&) const = default;
+};
+
+/// What one block has done so far at a site.
+struct Tally {
+  AccessType type;
+  std::uint32_t used = 0;  // warps
+  std::array<Rounds, 32> warps;
+};
+
+/// A place in the code.
+struct Site {
+  std::uintptr_t pc = 0;
+  SourceLine line;  // known at once where the emulator was told, else looked up when asked for
+  bool resolved = false;
+  // What it touched last, which it mostly touches again.
+  Shadow* shadow = nullptr;
+  unsigned shadow_generation = 0;  // of the checker's, when it was noted
+  const SharedVariable* variable = nullptr;
+  std::vector<std::unique_ptr<Tally>> tallies;  // by type: hardly ever more than one
 };
 
 struct Counted {
@@ -166,7 +192,8 @@ const char* name(FaultKind kind) {
     case FaultKind::uninitialised: return "read of uninitialised memory";
     case FaultKind::shared_race: return "race on shared memory";
     case FaultKind::global_race: return "race on global memory";
-    case FaultKind::async_copy: return "touches what a cp.async is still to write";
+    case FaultKind::async_copy: return "touches what an asynchronous copy is still to write";
+    case FaultKind::async_proxy: return "asynchronous read of what no fence.proxy.async has shown";
     case FaultKind::synchronisation: break;
   }
   return "synchronisation";
@@ -201,7 +228,9 @@ class Checker::Impl final : public Observer {
     auto [known, fresh] = variables_.try_emplace(module_.path);
     if (fresh) known->second = shared_variables(module_);
     shared_variables_ = &known->second;
-    static_shared_.resize(module_.tls_begin, module_.tls_bytes);
+    // What is known of a byte names its block, so it need not be cleared for another launch.
+    if (static_shared_.begin != module_.tls_begin || static_shared_.bytes != module_.tls_bytes)
+      static_shared_.resize(module_.tls_begin, module_.tls_bytes);
     name_ = kernel_name(launch.kernel);
     kernel_bytes_ = function_bytes(kernel);
     if (kernel_bytes_ == 0) kernel_bytes_ = 64;  // the call that tells of the entry stands at the beginning
@@ -220,22 +249,38 @@ class Checker::Impl final : public Observer {
     dynamic_shared_.begin = reinterpret_cast<std::uintptr_t>(e.dynamic_shared);
     known_.clear();
     fenced_ = false;
+    barriers_.clear();
+    seen_.clear();
+    proxy_fence_.clear();
     counting_ = blocks_counted_ < kCountedBlocks;
     ++blocks_counted_;
   }
 
   void block_ends(const Executor&) override {
-    for (auto& [key, rounds] : rounds_) {
-      const auto& [warp, site, type] = key;
+    for (const auto& [site, tally] : active_) {
+      const AccessType& type = tally->type;
       Counted& c = counted_[{report_, site, type}];
-      for (const Request& r : rounds.requests)
-        type.shared ? count_shared(r, type.bytes, c) : count_global(r, type.bytes, c);
+      for (std::uint32_t rest = tally->used; rest != 0; rest &= rest - 1) {
+        Rounds& rounds = tally->warps[static_cast<std::size_t>(std::countr_zero(rest))];
+        for (const Request& r : rounds.requests)
+          type.shared ? count_shared(r, type.bytes, c) : count_global(r, type.bytes, c);
+        rounds.requests.clear();
+        rounds.round = {};
+      }
+      tally->used = 0;
     }
-    rounds_.clear();
+    active_.clear();
   }
 
   void barrier_passed(const Executor&) override {}
-  void syncwarp_passed(const Executor&, const Warp&, std::uint32_t) override {}
+  void syncwarp_passed(const Executor&, const Warp& warp, std::uint32_t mask) override {
+    if (seen_.empty()) return;
+    Times all;
+    for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1)
+      learn(all, seen_[static_cast<std::size_t>(warp.thread[std::countr_zero(rest)]->number)]);
+    for (std::uint32_t rest = mask; rest != 0; rest &= rest - 1)
+      seen_[static_cast<std::size_t>(warp.thread[std::countr_zero(rest)]->number)] = all;
+  }
   void fence(const Executor&) override { fenced_ = true; }
 
   void ldmatrix_row(const Executor&, const Thread&, const void* row, const Where& where) override {
@@ -262,6 +307,81 @@ class Checker::Impl final : public Observer {
     touch_shared(e, *shared, copy.to, static_cast<std::size_t>(copy.bytes), AccessKind::write, site);
   }
 
+  void released(const Executor& e, const void* barrier) override {
+    const Thread& me = *e.current;
+    if (seen_.empty()) seen_.resize(static_cast<std::size_t>(e.thread_count));
+    Times& to = barriers_[barrier].arriving;
+    to.resize(static_cast<std::size_t>(e.thread_count), 0);
+    learn(to, seen_[static_cast<std::size_t>(me.number)]);
+    for (int l = 0; l < 32; ++l)  // what a __syncwarp has told
+      if (const Thread* t = me.warp->thread[l]; t && (me.warp->exists >> l & 1u) != 0)
+        to[static_cast<std::size_t>(t->number)] = std::max(to[static_cast<std::size_t>(t->number)], me.warp_time);
+    to[static_cast<std::size_t>(me.number)] = e.clock + 1;
+  }
+  void phase_completed(const Executor&, const void* barrier) override {
+    BarrierTimes& b = barriers_[barrier];
+    b.completed = std::exchange(b.arriving, {});
+  }
+  void acquired(const Executor& e, const void* barrier) override {
+    const auto known = barriers_.find(barrier);
+    if (known == barriers_.end() || known->second.completed.empty()) return;
+    learn(seen_[static_cast<std::size_t>(e.current->number)], known->second.completed);
+  }
+  void proxy_fence(const Executor& e) override {
+    proxy_fence_.resize(static_cast<std::size_t>(e.thread_count), 0);
+    proxy_fence_[static_cast<std::size_t>(e.current->number)] = e.clock + 1;
+  }
+
+  void tensor_copy_begins(const Executor& e, const TensorCopy& copy) override {
+    const std::uint32_t site = site_of(copy.where);
+    each_row(copy.map, copy.at, copy.tap, [&](const BoxRow& row) {
+      if (row.valid > 0) access(row.from, row.valid, AccessKind::read, false, site);
+    });
+    const std::size_t bytes = copy.map.box_bytes();
+    SharedShadow* shared = shared_at(e, copy.to, bytes, site);
+    if (!shared) return;
+    const auto address = reinterpret_cast<std::uintptr_t>(copy.to);
+    async_ = true;
+    touch(e, *shared, address, bytes, AccessKind::write, site, FaultKind::shared_race);
+    async_ = false;
+    const auto at = static_cast<std::ptrdiff_t>(address - shared->begin), n = static_cast<std::ptrdiff_t>(bytes);
+    std::fill_n(shared->awaited_by_block.begin() + at, n, e.block_serial);
+    std::fill_n(shared->written_by_block.begin() + at, n, 0u);
+  }
+  void tensor_copy_arrives(const Executor& e, const TensorCopy& copy) override {
+    const std::size_t bytes = copy.map.box_bytes();
+    SharedShadow* shared = shared_at(e, copy.to, bytes, site_of(copy.where));
+    if (!shared) return;
+    const auto at = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(copy.to) - shared->begin);
+    std::fill_n(shared->awaited_by_block.begin() + at, bytes, 0u);
+    std::fill_n(shared->written_by_block.begin() + at, bytes, e.block_serial);
+    // Whoever waits for the barrier knows of the copy, though it was started after its thread's arrival.
+    if (seen_.empty()) seen_.resize(static_cast<std::size_t>(e.thread_count));
+    Times& to = barriers_[copy.barrier].arriving;
+    to.resize(static_cast<std::size_t>(e.thread_count), 0);
+    auto& issuer = to[static_cast<std::size_t>(copy.issuer)];
+    issuer = std::max(issuer, copy.time + 1);
+  }
+  void wgmma_reads(const Executor& e, const Thread& reader, const void* chunk, bool, const Where& where) override {
+    const std::uint32_t site = site_of(where);
+    actor_ = &reader, async_ = true;
+    if (SharedShadow* shared = shared_at(e, chunk, 16, site)) {
+      touch_shared(e, *shared, chunk, 16, AccessKind::read, site);
+      const auto address = reinterpret_cast<std::uintptr_t>(chunk);
+      for (std::uintptr_t p = address; p < address + 16; p += 4) {
+        const Stamp& w = shared->word(p).write;
+        if (w.block != e.block_serial || w.async) continue;
+        if (w.thread < proxy_fence_.size() && w.time < proxy_fence_[w.thread]) continue;
+        found(FaultKind::async_proxy, site, &w.site, [&] {
+          return fmt::format("thread {} wrote it at {}, and has not called fence_proxy_async() since", w.thread,
+                             line_text(line(w.site)));
+        });
+        break;
+      }
+    }
+    actor_ = nullptr, async_ = false;
+  }
+
   void allocated(void* p, std::size_t bytes) override {
     add_shadow(reinterpret_cast<std::uintptr_t>(p), bytes, ++allocations_, false);
   }
@@ -276,7 +396,7 @@ class Checker::Impl final : public Observer {
     Shadow* s = shadow_at(reinterpret_cast<std::uintptr_t>(p));
     if (!s) return;
     const std::size_t at = reinterpret_cast<std::uintptr_t>(p) - s->begin;
-    std::fill_n(s->written.begin() + static_cast<std::ptrdiff_t>(at), std::min(bytes, s->bytes - at), true);
+    std::fill_n(s->written.begin() + static_cast<std::ptrdiff_t>(at), std::min(bytes, s->bytes - at), std::uint8_t{1});
   }
   void copied(void* to, const void* from, std::size_t bytes) override {
     Shadow *t = shadow_at(reinterpret_cast<std::uintptr_t>(to)), *f = shadow_at(reinterpret_cast<std::uintptr_t>(from));
@@ -294,7 +414,7 @@ class Checker::Impl final : public Observer {
     const char* c = static_cast<const char*>(p);
     if (c >= e.stack_begin() && c < e.stack_end()) return;  // a thread's own variables
     const auto address = reinterpret_cast<std::uintptr_t>(p);
-    if (address - module_.tls_begin < module_.tls_bytes && !is_shared_variable(address))
+    if (address - module_.tls_begin < module_.tls_bytes && (is_own_variable(address) || !is_shared_variable(address)))
       return;  // threadIdx and its kin
     access(p, bytes, kind, aligned, site_of(pc));
   }
@@ -313,17 +433,20 @@ class Checker::Impl final : public Observer {
       }
       return;
     }
-    Shadow* s = last_ && address - last_->begin < last_->bytes && !last_->freed ? last_ : shadow_at(address);
+    Site& at_site = sites_[site];
+    Shadow* s = at_site.shadow;
+    if (!s || at_site.shadow_generation != generation_ || address - s->begin >= s->bytes || s->freed)
+      s = shadow_at(address);
     if (!s) {
       if (e.on_stack(p) || in_a_module(address)) return;  // another thread's operand; __constant__ and __device__ data
       not_allocated(site, address, bytes, kind);
     }
-    last_ = s;
+    at_site.shadow = s, at_site.shadow_generation = generation_;
     if (address - s->begin + bytes > s->bytes) not_allocated(site, address, bytes, kind);
     count(e, p, type, site);
     if (kind != AccessKind::write) {
       for (std::size_t i = 0; i < bytes; ++i) {
-        if (s->written[address - s->begin + i]) continue;
+        if (s->written[address - s->begin + i] != 0) continue;
         found(FaultKind::uninitialised, site, nullptr, [&] {
           return fmt::format("{} reads byte {} of allocation {} ({} bytes), which nobody has written", here(),
                              address - s->begin + i, s->id, s->bytes);
@@ -332,7 +455,7 @@ class Checker::Impl final : public Observer {
       }
     }
     if (kind != AccessKind::read)
-      for (std::size_t i = 0; i < bytes; ++i) s->written[address - s->begin + i] = true;
+      std::fill_n(s->written.begin() + static_cast<std::ptrdiff_t>(address - s->begin), bytes, std::uint8_t{1});
     if (kind == AccessKind::atomic) pass_on(address);
     touch(e, *s, address, bytes, kind, site, FaultKind::global_race);
   }
@@ -392,9 +515,9 @@ class Checker::Impl final : public Observer {
     shadows_.erase(shadows_.lower_bound(begin), shadows_.lower_bound(begin + bytes));
     Shadow& s = shadows_[begin];
     s.begin = begin, s.bytes = bytes, s.id = id;
-    s.written.assign(bytes, written);
+    s.written.assign(bytes, written ? 1 : 0);
     allocations_ = std::max(allocations_, id);
-    last_ = nullptr;
+    ++generation_;
   }
 
   Shadow* shadow_at(std::uintptr_t p) {
@@ -466,12 +589,19 @@ class Checker::Impl final : public Observer {
                              address - dynamic_shared_.begin, e.dynamic_shared_bytes));
     }
     if (address - module_.tls_begin < module_.tls_bytes) {
+      const std::size_t offset = address - module_.tls_begin;
+      if (const SharedVariable* known = sites_[site].variable;
+          known && offset >= known->offset && offset - known->offset + bytes <= known->bytes)
+        return &static_shared_;
       const SharedVariable* v = variable_at(address);
       if (!v) return nullptr;
       if (!is_used_here(*v, site) && v != shared_variables_->data() && is_used_here(v[-1], site))
         --v;  // ran past its end
-      const std::size_t at = address - module_.tls_begin - v->offset;
-      if (at + bytes <= v->bytes) return &static_shared_;
+      const std::size_t at = offset - v->offset;
+      if (at + bytes <= v->bytes) {
+        sites_[site].variable = v;
+        return &static_shared_;
+      }
       end_launch(FaultKind::out_of_bounds, site,
                  fmt::format("{} bytes at {} from the beginning of the shared array {}, which has {} bytes", bytes, at,
                              v->name, v->bytes));
@@ -486,7 +616,7 @@ class Checker::Impl final : public Observer {
     for (std::size_t i = 0; i < bytes; ++i) {
       if (s.awaited_by_block[at + i] != e.block_serial) continue;
       found(FaultKind::async_copy, site, nullptr,
-            [&] { return fmt::format("{} comes before the cp_async_wait that brings the data", here()); });
+            [&] { return fmt::format("{} comes before the wait that brings the data", here()); });
       break;
     }
     if (kind != AccessKind::write) {
@@ -506,9 +636,13 @@ class Checker::Impl final : public Observer {
   /// Is what the stamp tells certain to have happened before what the current thread does now?
   bool ordered(const Executor& e, const Stamp& s) const {
     if (s.block == 0 || s.block < first_block_) return true;  // an earlier launch
-    const Thread& me = *e.current;
+    const Thread& me = actor(e);
     if (s.block != e.block_serial) return known_.count(s.block) != 0;
     if (s.thread == me.number || s.time < me.barrier_time) return true;
+    if (!seen_.empty()) {
+      const Times& seen = seen_[static_cast<std::size_t>(me.number)];
+      if (s.thread < seen.size() && s.time < seen[s.thread]) return true;
+    }
     return s.thread / 32 == me.number / 32 && s.time < me.warp_time;
   }
 
@@ -541,12 +675,9 @@ class Checker::Impl final : public Observer {
                              line_text(line(other_site)));
         });
       }
-      const Stamp mine{e.block_serial,
-                       e.clock,
-                       static_cast<std::uint16_t>(e.current->number),
-                       mask,
-                       kind == AccessKind::atomic,
-                       site};
+      const Stamp mine{
+          e.block_serial, e.clock, static_cast<std::uint16_t>(actor(e).number), mask, kind == AccessKind::atomic,
+          async_,         site};
       if (kind == AccessKind::read) {
         const bool past = race == FaultKind::shared_race && w.read[0].block != e.block_serial;
         Stamp& slot = past || ordered(e, w.read[0]) ? w.read[0] : w.read[1];
@@ -570,7 +701,17 @@ class Checker::Impl final : public Observer {
 
   void count(const Executor& e, const void* p, const AccessType& type, std::uint32_t site) {
     if (!counting_) return;
-    Rounds& rounds = rounds_[{e.current->warp->number, site, type}];
+    auto& tallies = sites_[site].tallies;
+    auto mine = std::find_if(tallies.begin(), tallies.end(), [&](const auto& t) { return t->type == type; });
+    if (mine == tallies.end()) {
+      tallies.push_back(std::make_unique<Tally>());
+      mine = std::prev(tallies.end());
+      (*mine)->type = type;
+    }
+    Tally& tally = **mine;
+    if (tally.used == 0) active_.emplace_back(site, &tally);
+    tally.used |= 1u << e.current->warp->number;
+    Rounds& rounds = tally.warps[static_cast<std::size_t>(e.current->warp->number)];
     const auto lane = static_cast<std::size_t>(e.current->lane);
     const std::uint32_t round = rounds.round[lane]++;
     if (round >= kRounds) return;
@@ -581,14 +722,23 @@ class Checker::Impl final : public Observer {
   }
 
   std::uint32_t site_of(std::uintptr_t pc) {
+    auto& [known_pc, known_site] = recent_sites_[pc % recent_sites_.size()];
+    if (known_pc == pc) return known_site;
     const auto [at, fresh] = sites_by_pc_.try_emplace(pc, static_cast<std::uint32_t>(sites_.size()));
-    if (fresh) sites_.push_back({.pc = pc, .line = {}, .resolved = false});
+    if (fresh) {
+      Site& site = sites_.emplace_back();
+      site.pc = pc;
+    }
+    known_pc = pc, known_site = at->second;
     return at->second;
   }
   std::uint32_t site_of(const Where& where) {
     const auto [at, fresh] =
         sites_by_where_.try_emplace({where.file, where.line}, static_cast<std::uint32_t>(sites_.size()));
-    if (fresh) sites_.push_back({.pc = 0, .line = {where.file, where.line, name_}, .resolved = true});
+    if (fresh) {
+      Site& site = sites_.emplace_back();
+      site.line = {where.file, where.line, name_}, site.resolved = true;
+    }
     return at->second;
   }
   /// The innermost line that is the kernel writer's: not one of the emulator's headers, which inlining puts within it.
@@ -599,15 +749,18 @@ class Checker::Impl final : public Observer {
       for (const SourceLine& l : source_lines(s.pc)) {
         s.line = l;
         const bool emulator = l.file.find("cuda/simt/") != std::string::npos && l.file.ends_with(".hpp");
-        if (!emulator && !l.file.ends_with("cuda/ptx.cuh")) break;
+        if (!emulator && !l.file.ends_with("cuda/ptx.cuh") && !l.file.ends_with("cuda/ptx_sm90.cuh")) break;
       }
     }
     return s.line;
   }
 
+  /// Whose access is looked at.
+  const Thread& actor(const Executor& e) const { return actor_ ? *actor_ : *e.current; }
+
   std::string here() const {
     const Executor& e = *executor;
-    return fmt::format("{} of block ({}, {}, {})", e.thread_text(*e.current), e.block_index.x, e.block_index.y,
+    return fmt::format("{} of block ({}, {}, {})", e.thread_text(actor(e)), e.block_index.x, e.block_index.y,
                        e.block_index.z);
   }
 
@@ -662,7 +815,7 @@ class Checker::Impl final : public Observer {
   std::uint32_t first_block_ = 0;  // serial of block (0, 0, 0)
 
   std::map<std::uintptr_t, Shadow> shadows_;
-  Shadow* last_ = nullptr;
+  unsigned generation_ = 1;  // of shadows_
   unsigned allocations_ = 0;
   SharedShadow static_shared_, dynamic_shared_;
 
@@ -670,13 +823,20 @@ class Checker::Impl final : public Observer {
   bool fenced_ = false;
   std::unordered_map<std::uintptr_t, std::unordered_set<std::uint32_t>> released_;
 
+  const Thread* actor_ = nullptr;  // where that is not the current thread
+  bool async_ = false;             // TMA or wgmma touches
+  std::unordered_map<const void*, BarrierTimes> barriers_;
+  std::vector<Times> seen_;  // by thread; empty until a block uses barrier objects
+  Times proxy_fence_;        // by thread
+
   std::vector<Site> sites_;
   std::unordered_map<std::uintptr_t, std::uint32_t> sites_by_pc_;
-  std::map<std::pair<std::string, int>, std::uint32_t> sites_by_where_;
+  std::array<std::pair<std::uintptr_t, std::uint32_t>, 1021> recent_sites_{};
+  std::map<std::pair<const char*, int>, std::uint32_t> sites_by_where_;
 
   bool counting_ = false;
   int blocks_counted_ = 0;
-  std::map<std::tuple<int, std::uint32_t, AccessType>, Rounds> rounds_;
+  std::vector<std::pair<std::uint32_t, Tally*>> active_;  // of the current block
   std::map<std::tuple<KernelReport*, std::uint32_t, AccessType>, Counted> counted_;
   std::map<std::tuple<std::string, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, std::size_t>,
            KernelReport>
@@ -711,6 +871,8 @@ void checked_access(const void* p, std::size_t bytes, AccessKind kind, bool alig
   Checker::Impl::instance->access(p, bytes, kind, aligned, pc);
 }
 
+bool hooks_linked = false;
+
 // ---- occupancy and printing ----
 
 const Gpu& gpu_named(const std::string& name) {
@@ -741,7 +903,25 @@ Occupancy occupancy(const Gpu& gpu, int threads, std::size_t shared_bytes, int r
   return best;
 }
 
-std::string to_string(const CheckReport& report, const std::string& gpu) {
+Registers registers_of(const std::string& path) {
+  Registers result;
+  if (path.empty()) return result;
+  std::ifstream in(path);
+  check<ValueError>(in.good(), "registers: cannot read {}", path);
+  // "… Compiling entry function '_Z5scalePfi' for 'sm_90a'", then "… Used 12 registers, …"
+  std::string kernel;
+  for (std::string text; std::getline(in, text);) {
+    if (const auto at = text.find("entry function '"); at != std::string::npos) {
+      const auto begin = at + 16, end = text.find('\'', begin);
+      kernel = short_name(demangle(text.substr(begin, end - begin).c_str()));
+    } else if (const auto used = text.find("Used "); used != std::string::npos && !kernel.empty()) {
+      result[kernel] = std::atoi(text.c_str() + used + 5);
+    }
+  }
+  return result;
+}
+
+std::string to_string(const CheckReport& report, const std::string& gpu, const Registers& registers) {
   std::string out;
   for (const Finding& f : report.findings) {
     out += fmt::format("{}:{}: {} in {}{}\n  {}\n", f.where.file, f.where.line, name(f.kind), f.kernel,
@@ -750,14 +930,17 @@ std::string to_string(const CheckReport& report, const std::string& gpu) {
   out += report.findings.empty() ? "no faults found\n" : fmt::format("{} faults found\n", report.findings.size());
   for (const KernelReport& k : report.kernels) {
     const int threads = static_cast<int>(k.block.x * k.block.y * k.block.z);
-    const Occupancy o = occupancy(gpu_named(gpu), threads, k.static_shared + k.dynamic_shared);
+    const auto known = registers.find(k.kernel);
+    const int of_thread = known == registers.end() ? 0 : known->second;
+    const Occupancy o = occupancy(gpu_named(gpu), threads, k.static_shared + k.dynamic_shared, of_thread);
     out += fmt::format("\n{}<<<({}, {}, {}), ({}, {}, {})>>>, {} launch{}\n", k.kernel, k.grid.x, k.grid.y, k.grid.z,
                        k.block.x, k.block.y, k.block.z, k.launches, k.launches == 1 ? "" : "es");
     out += fmt::format(
         "  shared memory {} B a block ({} static, {} dynamic); on {} {} blocks = {} of {} threads, limited by "
-        "{} (registers left out)\n",
+        "{} ({})\n",
         k.static_shared + k.dynamic_shared, k.static_shared, k.dynamic_shared, gpu, o.blocks, o.threads,
-        gpu_named(gpu).threads, o.limit);
+        gpu_named(gpu).threads, o.limit,
+        of_thread > 0 ? fmt::format("{} registers a thread", of_thread) : std::string("registers left out"));
     if (k.lines.empty()) continue;
     out += fmt::format("  {:<36} {:<14} {:>5} {:>9}  {}\n", "line", "access", "bytes", "requests", "cost");
     for (const LineReport& l : k.lines) {

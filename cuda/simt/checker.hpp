@@ -11,8 +11,10 @@
 //   out of bounds, use after free, host memory, misaligned vectors     ends the launch, as on a GPU
 //   reads of memory that nobody wrote (device and shared)
 //   races: two threads, one place, at least one write, and nothing between them that orders them: a barrier within the
-//     block, __syncwarp within the warp, an atomic after __threadfence() between blocks, the end of the launch
-//   touching shared memory that a cp.async is still to write
+//     block, __syncwarp within the warp, the phase of an mbarrier, an atomic after __threadfence() between blocks, the
+//     end of the launch
+//   touching shared memory that a cp.async or TMA copy is still to write; wgmma reading what was written without a
+//     fence.proxy.async
 //   barriers and warp collectives that threads miss                    ends the launch
 // And what is counted, by source line and per warp: the 32-byte sectors of global requests, the passes that bank
 // conflicts cost in shared memory, bytes moved against bytes asked for.
@@ -25,6 +27,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +46,7 @@ enum class FaultKind {
   shared_race,
   global_race,
   async_copy,
+  async_proxy,
   synchronisation
 };
 const char* name(FaultKind);  // "out of bounds", …
@@ -131,8 +135,16 @@ class Checker {
 /// Runs fn under a Checker. A DeviceError it throws is in the report.
 CheckReport check_kernels(const std::function<void()>& fn);
 
+/// Registers of a thread by kernel, as nvcc tells them (-Xptxas -v) in the file `path`; of several architectures the
+/// last. Empty for an empty path; ValueError where the file cannot be read.
+using Registers = std::map<std::string, int>;
+Registers registers_of(const std::string& path);
+
 /// Findings first, then a table for each kernel with its occupancy on the GPU named.
-std::string to_string(const CheckReport& report, const std::string& gpu = "H100");
+std::string to_string(const CheckReport& report, const std::string& gpu = "H100", const Registers& registers = {});
+
+/// Is this program linked with the hooks of instrumented kernels?
+extern bool hooks_linked;
 
 // For the instrumentation's hooks (simt/checker_hooks.cpp).
 enum class AccessKind : unsigned char { read, write, atomic };

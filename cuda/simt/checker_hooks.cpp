@@ -10,6 +10,10 @@
 using gradus::simt::AccessKind;
 using gradus::simt::checked_access;
 
+namespace {
+[[maybe_unused]] const bool linked = gradus::simt::hooks_linked = true;
+}  // namespace
+
 // The instruction that made the call: a return address is one past it.
 #define GRADUS_PC (reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)) - 1)
 

@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 
 #include "cuda/ptx.cuh"
+#include "cuda/ptx_sm90.cuh"
 #include "cuda/simt/device_memory.hpp"
 #include "cuda/simt/test_support.cuh"
 
@@ -192,6 +195,59 @@ const LineReport* line_report(const CheckReport& report, const std::string& mark
   return nullptr;
 }
 
+// Warp 4 brings 128 numbers a round by TMA, warps 0 to 3 add them up; a barrier tells each side of the other's end.
+enum class Ring { right, no_wait, hands_back_early };
+struct RingMap {
+  CUtensorMap map;
+};
+template <Ring ring>
+__global__ void tma_ring(const __grid_constant__ RingMap m, float* y) {
+  float* box = dynamic_shared<float>();
+  auto* full = reinterpret_cast<ptx::Mbarrier*>(box + 128);
+  ptx::Mbarrier* empty = full + 1;
+  if (threadIdx.x == 0) {
+    ptx::mbarrier_init(full, 1);
+    ptx::mbarrier_init(empty, 4);
+    ptx::fence_mbarrier_init();
+  }
+  __syncthreads();
+  const unsigned lane = threadIdx.x % 32;
+  float sum = 0;
+  for (int round = 0; round < 3; ++round) {
+    const unsigned parity = static_cast<unsigned>(round) & 1u;
+    if (threadIdx.x >= 128) {
+      if (lane != 0) return;
+      ptx::mbarrier_wait(empty, parity ^ 1u);
+      ptx::mbarrier_arrive_expect(full, 512);
+      ptx::tma_load_2d(box, &m.map, full, 0, 4 * round);  // FAULT overwrites
+    } else {
+      if (ring != Ring::no_wait || threadIdx.x != 77) ptx::mbarrier_wait(full, parity);
+      if (ring == Ring::hands_back_early && lane == 0) ptx::mbarrier_arrive(empty);
+      sum += box[threadIdx.x];  // FAULT reads early
+      __syncwarp();
+      if (ring != Ring::hands_back_early && lane == 0) ptx::mbarrier_arrive(empty);
+    }
+  }
+  y[threadIdx.x] = sum;
+}
+
+// A product of tiles that the threads themselves have written.
+template <bool fences, bool writes_all>
+__global__ void wgmma_of_written(float* y) {
+  char* tile = dynamic_shared<char>();
+  for (int i = static_cast<int>(threadIdx.x); i < (writes_all ? 4096 : 4000); i += 128)
+    reinterpret_cast<__nv_bfloat16*>(tile)[i] = __nv_bfloat16(1.0f);
+  if (fences) ptx::fence_proxy_async();
+  __syncthreads();
+  float sums[32];
+  ptx::wgmma_fence();
+  const auto operand = ptx::wgmma_descriptor(tile + 96, 0, 1024, 128);
+  ptx::wgmma_bf16<64>(sums, operand, operand, false);  // FAULT multiplies
+  ptx::wgmma_commit();
+  ptx::wgmma_wait<0>();
+  y[threadIdx.x] = sums[0];
+}
+
 }  // namespace
 
 TEST_CASE("checker: out of bounds of device memory, behind and before") {
@@ -317,6 +373,32 @@ TEST_CASE("checker: shared memory that a cp.async is still to write") {
               FaultKind::async_copy, "not waited for");
 }
 
+TEST_CASE("checker: TMA's copies are ordered by the phases of mbarriers, and by nothing else") {
+  const Buffer<float> x(512, 1.0f), y(160, 0.0f);
+  RingMap m{};
+  const cuuint64_t sizes[] = {32, 16}, strides[] = {128};
+  const cuuint32_t box[] = {32, 4}, ones[] = {1, 1};
+  REQUIRE(cuTensorMapEncodeTiled(&m.map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, x.data(), sizes, strides, box, ones,
+                                 CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE,
+                                 CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS);
+  const auto run = [&](auto kernel) {
+    return check_kernels([&] { launch(kernel, 1, 160, 512 + 16, nullptr, m, y.data()); });
+  };
+  check_clean(run(tma_ring<Ring::right>));
+  CHECK(y.values()[5] == 3.0f);
+  check_among(run(tma_ring<Ring::no_wait>), FaultKind::shared_race, "reads early");
+  check_among(run(tma_ring<Ring::hands_back_early>), FaultKind::shared_race, "overwrites");
+}
+
+TEST_CASE("checker: wgmma's operands must have been written, and shown to it by a fence") {
+  const Buffer<float> y(128, 0.0f);
+  const auto run = [&](auto kernel) { return check_kernels([&] { launch(kernel, 1, 128, 8192, nullptr, y.data()); }); };
+  check_clean(run(wgmma_of_written<true, true>));
+  CHECK(y.values()[127] == 16.0f);
+  check_found(run(wgmma_of_written<false, true>), FaultKind::async_proxy, "multiplies");
+  check_found(run(wgmma_of_written<true, false>), FaultKind::uninitialised, "multiplies");
+}
+
 TEST_CASE("checker: barriers and lanes that are missed") {
   const Buffer<float> y(32, 0.0f);
   check_clean(check_kernels([&] { launch(conditional_barrier<true>, 1, 32, 0, nullptr, y.data()); }));
@@ -381,6 +463,21 @@ TEST_CASE("checker: parts of an allocation that were given out have bounds of th
   check_clean(run(128, false));
   check_found(run(120, false), FaultKind::out_of_bounds, "copy");
   check_found(run(128, true), FaultKind::use_after_free, "copy");
+}
+
+TEST_CASE("checker: registers are read from what nvcc prints, and limit the occupancy") {
+  const std::string path = std::filesystem::temp_directory_path() / "gradus_checker_test_ptxas";
+  std::ofstream(path) << "ptxas info    : Compiling entry function '_ZN6gradus5scaleIfEEvPfi' for 'sm_90a'\n"
+                         "ptxas info    : Function properties for _ZN6gradus5scaleIfEEvPfi\n"
+                         "ptxas info    : Used 128 registers, used 0 barriers\n";
+  const Registers registers = registers_of(path);
+  std::remove(path.c_str());
+  CHECK(registers == Registers{{"gradus::scale<float>", 128}});
+  CheckReport report;
+  report.kernels.push_back({.kernel = "gradus::scale<float>", .grid = 1, .block = 256, .launches = 1, .lines = {}});
+  CHECK(
+      contains(to_string(report, "H100", registers), "2 blocks = 512 of 2048 threads, limited by registers (128 reg"));
+  CHECK_THROWS_WITH_AS((void)registers_of("/no/such/file"), doctest::Contains("registers: cannot read"), ValueError);
 }
 
 TEST_CASE("docs/checker.md shows the program that is compiled and run here") {

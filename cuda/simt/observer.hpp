@@ -25,6 +25,18 @@ class Observer {
   virtual void async_copy_begins(const Executor&, const AsyncCopy&) = 0;
   virtual void async_copy_arrives(const Executor&, const AsyncCopy&) = 0;
 
+  /// The current thread arrives at a barrier object and what it did before is done; everyone has; the current thread
+  /// has learnt of the last phase completed.
+  virtual void released(const Executor&, const void* barrier) = 0;
+  virtual void phase_completed(const Executor&, const void* barrier) = 0;
+  virtual void acquired(const Executor&, const void* barrier) = 0;
+  /// What the current thread wrote to shared memory may be read by TMA and wgmma.
+  virtual void proxy_fence(const Executor&) = 0;
+  virtual void tensor_copy_begins(const Executor&, const TensorCopy&) = 0;
+  virtual void tensor_copy_arrives(const Executor&, const TensorCopy&) = 0;
+  /// wgmma reads 16 bytes of shared memory for `reader`: when it is issued and when it is done, anywhere between.
+  virtual void wgmma_reads(const Executor&, const Thread& reader, const void* chunk, bool done, const Where&) = 0;
+
   // Device memory.
   virtual void allocated(void* p, std::size_t bytes) = 0;
   virtual void freed(void* p, std::size_t bytes) = 0;

@@ -21,7 +21,6 @@
 #include "cuda/simt/launch.hpp"
 
 namespace gradus::simt {
-namespace {
 
 std::string demangle(const char* mangled) {
   int status = 0;
@@ -30,6 +29,8 @@ std::string demangle(const char* mangled) {
   std::free(readable);
   return result;
 }
+
+namespace {
 
 #if defined(GRADUS_HAS_BACKTRACE)
 backtrace_state* state() {

@@ -21,6 +21,8 @@ std::vector<SourceLine> source_lines(std::uintptr_t address);
 /// Bytes of the function that begins at the address; 0 where unknown.
 std::size_t function_bytes(std::uintptr_t function);
 
+/// A symbol as the source would write it, or as it is where it is no C++ name.
+std::string demangle(const char* mangled);
 /// "gradus::cuda::scale<float>" of "void gradus::cuda::scale<float>(float*, int)".
 std::string short_name(const std::string& demangled);
 

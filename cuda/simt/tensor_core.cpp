@@ -39,13 +39,6 @@ bool aligned(const void* p, int bytes) {
   return reinterpret_cast<std::uintptr_t>(p) % static_cast<unsigned>(bytes) == 0;
 }
 
-/// d as a float, dropping what does not fit.
-float truncate(double d) {
-  const float f = static_cast<float>(d);
-  const bool rounded_up = std::fabs(static_cast<double>(f)) > std::fabs(d) && std::fabs(f) < HUGE_VALF;
-  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(f) - (rounded_up ? 1u : 0u));
-}
-
 /// d += a b on matrices gathered from the lanes: a 16 x K, b K x 8.
 template <int K>
 void multiply(const float (&a)[16][K], const float (&b)[K][8], double (&d)[16][8]) {
@@ -156,8 +149,8 @@ void finish_mma(Warp& warp) {
   for (int lane = 0; lane < 32; ++lane) {
     float* r = warp.operand<MmaOperand>(lane).d;
     const int g = lane / 4, t = lane % 4;
-    r[0] = truncate(d[g][2 * t]), r[1] = truncate(d[g][2 * t + 1]);
-    r[2] = truncate(d[g + 8][2 * t]), r[3] = truncate(d[g + 8][2 * t + 1]);
+    r[0] = truncated(d[g][2 * t]), r[1] = truncated(d[g][2 * t + 1]);
+    r[2] = truncated(d[g + 8][2 * t]), r[3] = truncated(d[g + 8][2 * t + 1]);
   }
 }
 

@@ -7,11 +7,20 @@
 // instruction is formed in double and truncated once to f32: the bias towards zero is there, the bits are not a given
 // GPU's.
 
+#include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "cuda/simt/thread.hpp"
 
 namespace gradus::simt {
+
+/// d as a float, dropping what does not fit.
+inline float truncated(double d) {
+  const float f = static_cast<float>(d);
+  const bool rounded_up = std::fabs(static_cast<double>(f)) > std::fabs(d) && std::fabs(f) < HUGE_VALF;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(f) - (rounded_up ? 1u : 0u));
+}
 
 enum class MmaKind : unsigned char { bf16_m16n8k16, f16_m16n8k16, tf32_m16n8k8 };
 

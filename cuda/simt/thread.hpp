@@ -23,6 +23,8 @@ struct Where {
   }
 };
 
+bool same_place(const Where& a, const Where& b);
+
 enum class BarrierKind : unsigned char { sync, count, all, any };
 
 /// Waits until every thread of the block has come to this barrier. A barrier that some thread never reaches, or that

@@ -49,6 +49,8 @@ const char* name(Collective op) {
     case Collective::reduce_or: return "__reduce_or_sync";
     case Collective::reduce_xor: return "__reduce_xor_sync";
     case Collective::ldmatrix: return "ldmatrix";
+    case Collective::wgmma: return "wgmma";
+    case Collective::coalesced_threads: return "coalesced_threads";
     case Collective::mma: break;
   }
   return "mma.sync";
@@ -56,6 +58,7 @@ const char* name(Collective op) {
 
 std::uint32_t finish_collective(Executor& e, Warp& warp, int lane) {
   const Collective op = warp.arrival[lane].op;
+  if (op == Collective::coalesced_threads) return 0;  // finish_coalesced
   const std::uint32_t mask = warp.arrival[lane].mask;
   std::uint32_t lanes = mask & warp.exists;
   if (op == Collective::syncwarp) lanes &= ~warp.exited;
@@ -135,7 +138,23 @@ std::uint32_t finish_collective(Executor& e, Warp& warp, int lane) {
       break;
     case Collective::ldmatrix: finish_ldmatrix(e, warp); break;
     case Collective::mma: finish_mma(warp); break;
+    case Collective::wgmma: finish_wgmma(e, warp); break;
+    case Collective::coalesced_threads: break;
   }
+  return lanes;
+}
+
+std::uint32_t finish_coalesced(Warp& warp) {
+  const Warp::Arrival* first = nullptr;
+  std::uint32_t lanes = 0;
+  each_lane(warp.waiting, [&](int l) {
+    const Warp::Arrival& a = warp.arrival[l];
+    if (a.op != Collective::coalesced_threads || (first && !same_place(a.where, first->where))) return;
+    if (!first) first = &a;
+    lanes |= 1u << l;
+  });
+  each_lane(lanes, [&](int l) { warp.operand<WarpOperand>(l).result = lanes; });
+  warp.waiting &= ~lanes;
   return lanes;
 }
 

@@ -36,6 +36,8 @@ enum class Collective : unsigned char {
   reduce_xor,
   ldmatrix,
   mma,
+  wgmma,
+  coalesced_threads,  // of cooperative groups: ends when the warp cannot go on without it
 };
 const char* name(Collective);
 
