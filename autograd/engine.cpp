@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "autograd/autocast.hpp"
 #include "autograd/finite.hpp"
 
 namespace gradus {
@@ -187,6 +188,7 @@ void propagate(const std::vector<std::shared_ptr<Node>>& order, GradMap& grads, 
   };
 
   const GradMode mode(run.record);
+  const Autocast off(DType::f32);  // rules run in the dtypes the forward pass chose
   for (const auto& node : order) {
     Node* n = node.get();
     if (dynamic_cast<Leaf*>(n)) {

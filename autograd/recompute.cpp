@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "autograd/autocast.hpp"
 #include "autograd/engine.hpp"
 #include "core/random.hpp"
 
@@ -15,7 +16,8 @@ struct RecomputeNode final : Node {
   std::function<Tensor(const Tensor&)> fn;
   Saved x;
   std::vector<Saved> parameters;
-  Generator random;  // as it was before the first run
+  Generator random;         // as it was before the first run
+  DType cast = DType::f32;  // the Autocast scope it was in
 
   const char* name() const override { return "recompute"; }
   bool twice_differentiable() const override { return false; }
@@ -28,6 +30,7 @@ struct RecomputeNode final : Node {
 
   Grads backward(const Tensor& gy) override {
     const GradMode on(true);
+    const Autocast as_before(cast);
     const Tensor input = x.get(*this).detach();
     if (needs(0)) set_requires_grad(input);
     const Generator now = std::exchange(default_generator(), random);
@@ -71,6 +74,7 @@ Tensor recompute(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x
   node->x = x;
   node->parameters.assign(inputs.begin() + 1, inputs.end());
   node->random = default_generator();
+  node->cast = autocast_dtype();
   Tensor y;
   {
     const NoGrad off;

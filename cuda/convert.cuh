@@ -5,7 +5,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "core/dtype.hpp"
+#include "core/number.hpp"
 #include "cuda/device_code.cuh"
 
 namespace gradus::cuda {

@@ -1,5 +1,6 @@
 #include "nn/captured_step.hpp"
 
+#include "autograd/autocast.hpp"
 #include "autograd/engine.hpp"
 #include "core/random.hpp"
 #include "ops/run.hpp"
@@ -25,6 +26,7 @@ CapturedStep::~CapturedStep() = default;
 Tensor CapturedStep::run(const Tensor& x, const Tensor& target) {
   for (const Tensor& p : parameters_)
     if (p.requires_grad()) set_grad(p, {});
+  const Autocast fresh(autocast_dtype());  // a replay must cast the weights as they are then: no casts from outside
   const Tensor loss = loss_(x, target);
   backward(loss);
   return loss.detach();

@@ -2,6 +2,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/avg_pool2d/avg_pool2d_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
 
@@ -22,15 +23,18 @@ struct AvgPoolNode final : Node {
 };
 
 Tensor pool(const Tensor& x_any, const Plan& plan, bool transposed) {
-  dispatch_float("avg_pool2d", x_any.dtype(), [](auto) {});
+  check_number("avg_pool2d", x_any);
   const Tensor x = contiguous(x_any, Format::channels_last);
   Tensor y = empty(transposed ? plan->in : plan->out,
                    {.dtype = x.dtype(), .device = x.device(), .format = Format::channels_last});
-  dispatch_float("avg_pool2d", x.dtype(), [&]<class T>(T) {
+  dispatch_number("avg_pool2d", x.dtype(), [&]<class T>(T) {
     const AvgPoolProblem<T> p{plan.get(), x.data<T>(), y.data<T>()};
     run(
         transposed ? "avg_pool2d.backward" : "avg_pool2d", x.device(),
-        [&] { avg_pool2d_candidates<T>(transposed).run(p); }, [&] { cuda::avg_pool2d<T>(transposed).run(p); });
+        [&] {
+          if constexpr (kOnCpu<T>) avg_pool2d_candidates<T>(transposed).run(p);
+        },
+        [&] { cuda::avg_pool2d<T>(transposed).run(p); });
   });
   if (recording({x})) {
     auto node = std::make_shared<AvgPoolNode>();

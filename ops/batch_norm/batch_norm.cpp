@@ -4,7 +4,9 @@
 
 #include "autograd/node.hpp"
 #include "autograd/recompute.hpp"
+#include "ops/autocast.hpp"
 #include "ops/batch_norm/batch_norm_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
@@ -20,7 +22,7 @@ struct BatchNormNode final : Node {
   BatchNormOptions options;
   Saved x, weight;
   Tensor mean, inv_std;  // [C], f64: of x, and 1 / sqrt(var + eps)
-  Tensor scale, shift;   // [C], x's dtype: y before the ReLU is x * scale + shift [+ residual]
+  Tensor scale, shift;   // [C], what x's dtype is computed in: y before the ReLU is x * scale + shift [+ residual]
   Tensor mask;           // bits y > 0; with both a residual and ReLU
   // Positions among the inputs after x; 0 where not given.
   std::size_t weight_at = 0, bias_at = 0, residual_at = 0;
@@ -45,12 +47,17 @@ struct BatchNormNode final : Node {
     const Format order = rows_of_channels(x.get(*this));
     const Tensor in = dense(x.get(*this), order);
     Tensor y = empty(in.shape(), {.dtype = dtype, .device = in.device(), .format = order});
-    dispatch_float(name(), dtype, [&]<class T>(T) {
+    dispatch_number(name(), dtype, [&]<class T>(T) {
       const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
-      const BatchNormApply<T> p{rows,         channels,    in.data<T>(), nullptr, scale.data<T>(), shift.data<T>(),
-                                options.relu, y.data<T>(), nullptr};
+      const BatchNormApply<T> p{
+          rows,         channels,    in.data<T>(), nullptr, scale.data<Compute<T>>(), shift.data<Compute<T>>(),
+          options.relu, y.data<T>(), nullptr};
       run(
-          "batch_norm.rematerialise", in.device(), [&] { batch_norm_apply(p); }, [&] { cuda::batch_norm_apply(p); });
+          "batch_norm.rematerialise", in.device(),
+          [&] {
+            if constexpr (kOnCpu<T>) batch_norm_apply(p);
+          },
+          [&] { cuda::batch_norm_apply(p); });
     });
     return y;
   }
@@ -59,7 +66,7 @@ struct BatchNormNode final : Node {
 
   Grads backward(const Tensor& gy) override {
     if (grad_enabled()) return composed(gy);
-    return dispatch_float(name(), dtype, [&]<class T>(T) { return fused<T>(gy); });
+    return dispatch_number(name(), dtype, [&]<class T>(T) { return fused<T>(gy); });
   }
 
   template <class T>
@@ -73,46 +80,14 @@ struct BatchNormNode final : Node {
     const Gate gate = !options.relu ? Gate::none : residual_at != 0 ? Gate::from_bits : Gate::from_x;
 
     Grads grads(inputs.size());
-    const TensorOptions like{.dtype = dtype, .device = gy.device()};
-    if (wants(weight_at)) grads[weight_at] = empty({channels}, like);
-    if (wants(bias_at)) grads[bias_at] = empty({channels}, like);
+    const TensorOptions per_channel{.dtype = compute_dtype(dtype), .device = gy.device()};
+    if (wants(weight_at)) grads[weight_at] = empty({channels}, per_channel);
+    if (wants(bias_at)) grads[bias_at] = empty({channels}, per_channel);
     if (wants(residual_at)) grads[residual_at] = !options.relu || spare ? g : empty_like(in);
     if (needs(0)) grads[0] = spare && !wants(residual_at) ? g : empty_like(in);
 
     const auto on_cpu = [&] {
-      const auto n = static_cast<std::size_t>(channels);
-      const double* mu = mean.data<double>();
-      const double* istd = inv_std.data<double>();
-      const T* s = scale.data<T>();
-      const T* t = shift.data<T>();
-      const auto* bits = mask.defined() ? static_cast<const std::uint32_t*>(mask.data_ptr()) : nullptr;
-      const std::vector<T> center(mu, mu + n);
-      std::vector<double> sum_g(n), sum_gx(n);
-      if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at))
-        batch_norm_backward_reduce<T>(
-            {rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), sum_g.data(), sum_gx.data()});
-      for (std::size_t c = 0; c < n && wants(weight_at); ++c)
-        grads[weight_at].data<T>()[c] = static_cast<T>(sum_gx[c] * istd[c]);
-      for (std::size_t c = 0; c < n && wants(bias_at); ++c) grads[bias_at].data<T>()[c] = static_cast<T>(sum_g[c]);
-
-      T* gx = needs(0) ? grads[0].data<T>() : nullptr;
-      T* gres = wants(residual_at) && options.relu ? grads[residual_at].data<T>() : nullptr;
-      if (gx == nullptr && gres == nullptr) return;
-      // gx = scale * (g - mean(g) - xhat * mean(g * xhat)); constant statistics have no such corrections.
-      std::vector<T> b(n), c0(n);
-      if (options.training)
-        for (std::size_t c = 0; c < n; ++c) {
-          const double share = static_cast<double>(s[c]) / static_cast<double>(rows);
-          b[c] = static_cast<T>(-share * istd[c] * istd[c] * sum_gx[c]);
-          c0[c] = static_cast<T>(-share * sum_g[c]);
-        }
-      // gx may be g: what few values need is computed before and written after.
-      const bool few = options.training && gx != nullptr && rows <= kFewValues;
-      const std::vector<T> exact =
-          few ? few_values_gx<T>(rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits) : std::vector<T>{};
-      batch_norm_backward_apply<T>({rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), s,
-                                    b.data(), c0.data(), gx, gres});
-      std::copy(exact.begin(), exact.end(), gx);
+      if constexpr (kOnCpu<T>) fused_on_cpu<T>(in, g, gate, rows, channels, grads);
     };
     const auto on_cuda = [&] {
       cuda::batch_norm_backward<T>().run(
@@ -123,18 +98,56 @@ struct BatchNormNode final : Node {
            .gate = gate,
            .x = in.data<T>(),
            .gy = g.data<T>(),
-           .scale = scale.data<T>(),
-           .shift = shift.data<T>(),
+           .scale = scale.data<Compute<T>>(),
+           .shift = shift.data<Compute<T>>(),
            .mask = mask.defined() ? static_cast<const std::uint32_t*>(mask.data_ptr()) : nullptr,
            .mean = mean.data<double>(),
            .inv_std = inv_std.data<double>(),
-           .gweight = wants(weight_at) ? grads[weight_at].data<T>() : nullptr,
-           .gbias = wants(bias_at) ? grads[bias_at].data<T>() : nullptr,
+           .gweight = wants(weight_at) ? grads[weight_at].data<Compute<T>>() : nullptr,
+           .gbias = wants(bias_at) ? grads[bias_at].data<Compute<T>>() : nullptr,
            .gx = needs(0) ? grads[0].data<T>() : nullptr,
            .gres = wants(residual_at) && options.relu ? grads[residual_at].data<T>() : nullptr});
     };
     run("batch_norm.backward", gy.device(), on_cpu, on_cuda);
     return grads;
+  }
+
+  template <class T>
+  void fused_on_cpu(const Tensor& in, const Tensor& g, Gate gate, std::int64_t rows, std::int64_t channels,
+                    Grads& grads) const {
+    const auto n = static_cast<std::size_t>(channels);
+    const double* mu = mean.data<double>();
+    const double* istd = inv_std.data<double>();
+    const T* s = scale.data<T>();
+    const T* t = shift.data<T>();
+    const auto* bits = mask.defined() ? static_cast<const std::uint32_t*>(mask.data_ptr()) : nullptr;
+    const std::vector<T> center(mu, mu + n);
+    std::vector<double> sum_g(n), sum_gx(n);
+    if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at))
+      batch_norm_backward_reduce<T>(
+          {rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), sum_g.data(), sum_gx.data()});
+    for (std::size_t c = 0; c < n && wants(weight_at); ++c)
+      grads[weight_at].data<T>()[c] = static_cast<T>(sum_gx[c] * istd[c]);
+    for (std::size_t c = 0; c < n && wants(bias_at); ++c) grads[bias_at].data<T>()[c] = static_cast<T>(sum_g[c]);
+
+    T* gx = needs(0) ? grads[0].data<T>() : nullptr;
+    T* gres = wants(residual_at) && options.relu ? grads[residual_at].data<T>() : nullptr;
+    if (gx == nullptr && gres == nullptr) return;
+    // gx = scale * (g - mean(g) - xhat * mean(g * xhat)); constant statistics have no such corrections.
+    std::vector<T> b(n), c0(n);
+    if (options.training)
+      for (std::size_t c = 0; c < n; ++c) {
+        const double share = static_cast<double>(s[c]) / static_cast<double>(rows);
+        b[c] = static_cast<T>(-share * istd[c] * istd[c] * sum_gx[c]);
+        c0[c] = static_cast<T>(-share * sum_g[c]);
+      }
+    // gx may be g: what few values need is computed before and written after.
+    const bool few = options.training && gx != nullptr && rows <= kFewValues;
+    const std::vector<T> exact =
+        few ? few_values_gx<T>(rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits) : std::vector<T>{};
+    batch_norm_backward_apply<T>(
+        {rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), s, b.data(), c0.data(), gx, gres});
+    std::copy(exact.begin(), exact.end(), gx);
   }
 
   /// Of a handful of values per channel, the terms of gx cancel almost entirely (of two values, all but eps / var of
@@ -170,8 +183,10 @@ struct BatchNormNode final : Node {
   }
 
   /// The same in recorded operators. ReLU's gate is a constant there: its own derivative is 0 wherever it has one.
-  Grads composed(const Tensor& gy) {
-    const Tensor in = contiguous(x.get(*this), rows_of_channels(x.get(*this)));
+  Grads composed(const Tensor& gy_any) {
+    // In what the dtype is computed in; the results go back to the inputs' own.
+    const DType compute = compute_dtype(dtype);
+    const Tensor in = to(contiguous(x.get(*this), rows_of_channels(x.get(*this))), compute), gy = to(gy_any, compute);
     Shape per_channel = Shape::filled(in.rank(), 1);
     per_channel[1] = in.shape()[1];
     Dims others{0};
@@ -182,8 +197,8 @@ struct BatchNormNode final : Node {
       centered = in - gradus::mean(in, others, true);
       istd = rsqrt(gradus::mean(square(centered), others, true) + options.eps);
     } else {
-      centered = in - reshape(to(mean, dtype), per_channel);
-      istd = reshape(to(inv_std, dtype), per_channel);
+      centered = in - reshape(to(mean, compute), per_channel);
+      istd = reshape(to(inv_std, compute), per_channel);
     }
     const Tensor normal = centered * istd;
     const Tensor g = options.relu ? gy * open_gate(in.detach(), per_channel) : gy;
@@ -191,13 +206,14 @@ struct BatchNormNode final : Node {
     Grads grads(inputs.size());
     if (wants(weight_at)) grads[weight_at] = reshape(sum(g * normal, others), {in.shape()[1]});
     if (wants(bias_at)) grads[bias_at] = sum(g, others);
-    if (wants(residual_at)) grads[residual_at] = g;
+    if (wants(residual_at)) grads[residual_at] = to(g, dtype);
     if (needs(0)) {
       Tensor factor = istd;
       if (weight.defined()) factor = factor * reshape(weight.get(*this), per_channel);
       grads[0] = options.training
                      ? factor * (g - gradus::mean(g, others, true) - normal * gradus::mean(g * normal, others, true))
                      : factor * g;
+      grads[0] = to(grads[0], dtype);
     }
     return grads;
   }
@@ -207,11 +223,11 @@ struct BatchNormNode final : Node {
     const NoGrad off;
     if (residual_at == 0)
       return greater(in * reshape(scale, per_channel) + reshape(shift, per_channel),
-                     zeros({}, {.dtype = dtype, .device = in.device()}));
+                     zeros({}, {.dtype = in.dtype(), .device = in.device()}));
     Tensor open = empty_like(in);
     const std::int64_t channels = in.shape()[1];
     const auto* words = static_cast<const std::uint32_t*>(mask.data_ptr());
-    dispatch_float(name(), dtype, [&]<class T>(T) {
+    dispatch_float(name(), in.dtype(), [&]<class T>(T) {
       run(
           "batch_norm.expand_mask", in.device(),
           [&] { batch_norm_expand_mask(words, channels == 0 ? 0 : in.numel() / channels, channels, open.data<T>()); },
@@ -228,7 +244,14 @@ void check_operands(const Tensor& x, const Tensor& running_mean, const Tensor& r
       {"x", &x},       {"running_mean", &running_mean}, {"running_var", &running_var}, {"weight", &weight},
       {"bias", &bias}, {"residual", &residual}};
   check_same_device("batch_norm", operands);
-  check_same_dtype("batch_norm", operands);
+  check_number("batch_norm", x);
+  check_same_dtype("batch_norm", {{"x", &x}, {"residual", &residual}});
+  const std::initializer_list<std::pair<const char*, const Tensor*>> per_channel = {
+      {"running_mean", &running_mean}, {"running_var", &running_var}, {"weight", &weight}, {"bias", &bias}};
+  for (const auto& [operand, tensor] : per_channel)
+    check<DTypeError>(!tensor->defined() || tensor->dtype() == compute_dtype(x.dtype()),
+                      "batch_norm: beside x of {}, {} is {} (convert with to())\n{}", dtype_name(x.dtype()), operand,
+                      dtype_name(compute_dtype(x.dtype())), describe({{"x", &x}, {operand, tensor}}));
   const std::int64_t channels = x.shape()[1];
   for (const auto& [operand, tensor] : operands) {
     if (!tensor->defined() || tensor == &x || tensor == &residual) continue;
@@ -264,13 +287,14 @@ void follow(const Tensor& running, const std::vector<double>& batch, double fact
 }  // namespace
 
 Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, const BatchNormOptions& options, const Tensor& residual_any) {
+                  const Tensor& bias, const BatchNormOptions& options, const Tensor& residual_given) {
+  const Tensor residual_any = like_operand(residual_given, x_any);
   check_operands(x_any, running_mean, running_var, weight, bias, options, residual_any);
   const Format order = rows_of_channels(x_any);
   const Tensor x = dense(x_any, order);
   const Tensor residual = residual_any.defined() ? contiguous(residual_any, order) : Tensor();
   const std::int64_t channels = x.shape()[1], rows = channels == 0 ? 0 : x.numel() / channels;
-  const TensorOptions like{.dtype = x.dtype(), .device = x.device()};
+  const TensorOptions like{.dtype = compute_dtype(x.dtype()), .device = x.device()};
   const TensorOptions f64{.dtype = DType::f64, .device = x.device()};
 
   std::vector<Tensor> inputs{x_any};
@@ -294,39 +318,43 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
   if (recorded && options.relu && residual.defined())
     node->mask = empty({4 * batch_norm_mask_words(rows, channels)}, {.dtype = DType::u8, .device = x.device()});
 
-  dispatch_float("batch_norm", x.dtype(), [&]<class T>(T) {
+  dispatch_number("batch_norm", x.dtype(), [&]<class T>(T) {
+    using C = Compute<T>;
     const Tensor w = weight.defined() ? dense(weight.detach(), Format::contiguous) : Tensor();
     const Tensor b = bias.defined() ? dense(bias.detach(), Format::contiguous) : Tensor();
-    const T* weight_data = w.defined() ? w.data<T>() : nullptr;
-    const T* bias_data = b.defined() ? b.data<T>() : nullptr;
+    const C* weight_data = w.defined() ? w.data<C>() : nullptr;
+    const C* bias_data = b.defined() ? b.data<C>() : nullptr;
     const T* residual_data = residual.defined() ? residual.data<T>() : nullptr;
     auto* mask = node->mask.defined() ? static_cast<std::uint32_t*>(node->mask.data_ptr()) : nullptr;
     const bool follows = options.training && running_mean.defined() && !recomputing();
     const auto on_cpu = [&] {
-      std::vector<double> mean, var;
-      if (options.training) {
-        Moments moments = batch_norm_stats(x.data<T>(), rows, channels);
-        mean = std::move(moments.mean);
-        var = std::move(moments.m2);
-        for (double& v : var) v /= static_cast<double>(moments.count);
-        if (follows) {
-          const auto n = static_cast<double>(moments.count);
-          follow<T>(running_mean, mean, 1, options.momentum);
-          follow<T>(running_var, var, n / (n - 1), options.momentum);
+      if constexpr (kOnCpu<T>) {
+        std::vector<double> mean, var;
+        if (options.training) {
+          Moments moments = batch_norm_stats(x.data<T>(), rows, channels);
+          mean = std::move(moments.mean);
+          var = std::move(moments.m2);
+          for (double& v : var) v /= static_cast<double>(moments.count);
+          if (follows) {
+            const auto n = static_cast<double>(moments.count);
+            follow<T>(running_mean, mean, 1, options.momentum);
+            follow<T>(running_var, var, n / (n - 1), options.momentum);
+          }
+        } else {
+          mean = running_mean.to_vector<double>();
+          var = running_var.to_vector<double>();
         }
-      } else {
-        mean = running_mean.to_vector<double>();
-        var = running_var.to_vector<double>();
+        double* istd = node->inv_std.data<double>();
+        for (std::size_t c = 0; c < var.size(); ++c) istd[c] = 1 / std::sqrt(var[c] + options.eps);
+        std::copy(mean.begin(), mean.end(), node->mean.data<double>());
+        const ScaleShift s = batch_norm_scale_shift(channels, mean.data(), istd, weight_data, bias_data);
+        T* scale = node->scale.data<T>();
+        T* shift = node->shift.data<T>();
+        std::copy(s.scale.begin(), s.scale.end(), scale);
+        std::copy(s.shift.begin(), s.shift.end(), shift);
+        batch_norm_apply<T>(
+            {rows, channels, x.data<T>(), residual_data, scale, shift, options.relu, y.data<T>(), mask});
       }
-      double* istd = node->inv_std.data<double>();
-      for (std::size_t c = 0; c < var.size(); ++c) istd[c] = 1 / std::sqrt(var[c] + options.eps);
-      std::copy(mean.begin(), mean.end(), node->mean.data<double>());
-      const ScaleShift s = batch_norm_scale_shift(channels, mean.data(), istd, weight_data, bias_data);
-      T* scale = node->scale.data<T>();
-      T* shift = node->shift.data<T>();
-      std::copy(s.scale.begin(), s.scale.end(), scale);
-      std::copy(s.shift.begin(), s.shift.end(), shift);
-      batch_norm_apply<T>({rows, channels, x.data<T>(), residual_data, scale, shift, options.relu, y.data<T>(), mask});
     };
     const auto on_cuda = [&] {
       const bool tracked = follows || !options.training;
@@ -340,16 +368,16 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
                                  .residual = residual_data,
                                  .weight = weight_data,
                                  .bias = bias_data,
-                                 .running_mean = tracked ? running_mean.data<T>() : nullptr,
-                                 .running_var = tracked ? running_var.data<T>() : nullptr,
+                                 .running_mean = tracked ? running_mean.data<C>() : nullptr,
+                                 .running_var = tracked ? running_var.data<C>() : nullptr,
                                  .running_mean_step = tracked ? running_mean.strides()[0] : 0,
                                  .running_var_step = tracked ? running_var.strides()[0] : 0,
                                  .y = y.data<T>(),
                                  .mask = mask,
                                  .mean = node->mean.data<double>(),
                                  .inv_std = node->inv_std.data<double>(),
-                                 .scale = node->scale.data<T>(),
-                                 .shift = node->shift.data<T>()});
+                                 .scale = node->scale.data<C>(),
+                                 .shift = node->shift.data<C>()});
     };
     run("batch_norm", x.device(), on_cpu, on_cuda);
     if (follows && !x.is_meta()) {

@@ -3,15 +3,17 @@
 //
 //   naive   a thread for each channel walks over all rows, in f64: the definition of the statistics
 //   chunks  rows are cut into chunks; warps read 32 neighbouring channels. Each chunk gives its own moments (Chan,
-//   Golub
-//           and LeVeque 1979), a second kernel joins them in order and leaves what the third needs per channel.
-//           Elements go four to a thread where channels come in fours
+//           Golub and LeVeque 1979), a second kernel joins them in order and leaves what the third needs per channel.
+//           Elements go four to a load where channels come in fours
+//
+// x and y may be stored in bf16; everything per channel, and all arithmetic, is then f32 or f64.
 //
 // The gradient has the same two rungs. Of at most eight values per channel the terms of gx cancel almost entirely, and
 // with them the digits of f32: those are computed in f64 by one thread a channel (as on the CPU).
 
 #include "cuda/allocator.hpp"
 #include "cuda/each.cuh"
+#include "cuda/four.cuh"
 #include "cuda/reduce.cuh"
 #include "ops/batch_norm/batch_norm_kernels.hpp"
 
@@ -24,12 +26,16 @@ constexpr int kFewValues = 8;
 
 __device__ bool mask_bit(const std::uint32_t* mask, std::int64_t e) { return (mask[e / 32] >> (e % 32) & 1u) != 0; }
 
-/// gy where ReLU was open, else 0. In T, as the forward pass computed it.
+/// Whether ReLU was open at element e of channel c, which is x. In Compute<T>, as the forward pass computed it.
 template <class T>
-__device__ T gated(const BatchNormGradient<T>& p, std::int64_t e, std::int64_t c) {
-  if (p.gate == Gate::from_x && !(std::fma(p.x[e], p.scale[c], p.shift[c]) > T(0))) return T(0);
-  if (p.gate == Gate::from_bits && !mask_bit(p.mask, e)) return T(0);
-  return p.gy[e];
+__device__ bool open_at(const BatchNormGradient<T>& p, std::int64_t e, std::int64_t c, Compute<T> x) {
+  if (p.gate == Gate::from_x) return std::fma(x, p.scale[c], p.shift[c]) > 0;
+  return p.gate != Gate::from_bits || mask_bit(p.mask, e);
+}
+/// gy where ReLU was open, else 0.
+template <class T>
+__device__ Compute<T> gated(const BatchNormGradient<T>& p, std::int64_t e, std::int64_t c) {
+  return open_at(p, e, c, device_convert<Compute<T>>(p.x[e])) ? device_convert<Compute<T>>(p.gy[e]) : 0;
 }
 
 /// Count, mean and sum of squared distances of some values.
@@ -50,21 +56,22 @@ __device__ void settle(const BatchNormForward<T>& p, std::int64_t c, double mean
   const double scale = p.weight ? static_cast<double>(p.weight[c]) * istd : istd;
   p.mean[c] = mean;
   p.inv_std[c] = istd;
-  p.scale[c] = static_cast<T>(scale);
-  p.shift[c] = static_cast<T>((p.bias ? static_cast<double>(p.bias[c]) : 0.0) - mean * scale);
+  using C = Compute<T>;
+  p.scale[c] = device_convert<C>(scale);
+  p.shift[c] = device_convert<C>((p.bias ? device_convert<double>(p.bias[c]) : 0.0) - mean * scale);
   if (!p.training || !p.running_mean) return;
   const auto n = static_cast<double>(p.rows);
-  T& running_mean = p.running_mean[c * p.running_mean_step];
-  T& running_var = p.running_var[c * p.running_var_step];
-  running_mean = static_cast<T>((1 - p.momentum) * static_cast<double>(running_mean) + p.momentum * mean);
-  running_var = static_cast<T>((1 - p.momentum) * static_cast<double>(running_var) + p.momentum * var * n / (n - 1));
+  C& running_mean = p.running_mean[c * p.running_mean_step];
+  C& running_var = p.running_var[c * p.running_var_step];
+  running_mean = device_convert<C>((1 - p.momentum) * static_cast<double>(running_mean) + p.momentum * mean);
+  running_var = device_convert<C>((1 - p.momentum) * static_cast<double>(running_var) + p.momentum * var * n / (n - 1));
 }
 
 // ---- apply: y = [relu] (x scale + shift [+ residual]), and the bits y > 0
 
 constexpr int kApplyThreads = 256;
 
-/// kElements (1 or 4) neighbours to a thread; of fours all are of one row.
+/// kElements (1 or 4) neighbours to a thread; of fours all are of one row, and lie where four can be loaded.
 template <int kElements, class T>
 __global__ void __launch_bounds__(kApplyThreads) apply_kernel(BatchNormApply<T> p) {
   const std::int64_t size = p.rows * p.channels;
@@ -75,14 +82,16 @@ __global__ void __launch_bounds__(kApplyThreads) apply_kernel(BatchNormApply<T> 
     unsigned bits = 0;
     if (e < size) {
       const std::int64_t c = e % p.channels;
+      Four<T> v = load4(p.x + e, kElements), residual{};
+      if (p.residual) residual = load4(p.residual + e, kElements);
 #pragma unroll
       for (int k = 0; k < kElements; ++k) {
-        T v = std::fma(p.x[e + k], p.scale[c + k], p.shift[c + k]);
-        if (p.residual) v += p.residual[e + k];
-        if (p.relu && v <= T(0)) v = T(0);
-        p.y[e + k] = v;
-        bits |= (v > T(0) ? 1u : 0u) << k;
+        v.at[k] = std::fma(v.at[k], p.scale[c + k], p.shift[c + k]);
+        if (p.residual) v.at[k] += residual.at[k];
+        if (p.relu && v.at[k] <= 0) v.at[k] = 0;
+        bits |= (v.at[k] > 0 ? 1u : 0u) << k;
       }
+      store4(p.y + e, v, kElements);
     }
     if (!p.mask) continue;
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -98,7 +107,7 @@ template <class T>
 void apply(const BatchNormApply<T>& p, bool fours) {
   const std::int64_t size = p.rows * p.channels;
   if (size == 0) return;
-  if (fours && p.channels % 4 == 0)
+  if (fours && p.channels % 4 == 0 && aligned_for_four(p.x) && aligned_for_four(p.y) && aligned_for_four(p.residual))
     launch(apply_kernel<4, T>, blocks_for(size / 4, kApplyThreads), dim3(kApplyThreads), 0, stream(), p);
   else
     launch(apply_kernel<1, T>, blocks_for(size, kApplyThreads), dim3(kApplyThreads), 0, stream(), p);
@@ -123,10 +132,10 @@ template <class T>
 void settle_naive(const BatchNormForward<T>& p) {
   each(p.channels, [=] __device__(std::int64_t c) {
     double mean = 0, m2 = 0;
-    for (std::int64_t i = 0; i < p.rows; ++i) mean += static_cast<double>(p.x[i * p.channels + c]);
+    for (std::int64_t i = 0; i < p.rows; ++i) mean += device_convert<double>(p.x[i * p.channels + c]);
     mean /= static_cast<double>(p.rows);
     for (std::int64_t i = 0; i < p.rows; ++i) {
-      const double d = static_cast<double>(p.x[i * p.channels + c]) - mean;
+      const double d = device_convert<double>(p.x[i * p.channels + c]) - mean;
       m2 += d * d;
     }
     settle(p, c, mean, m2 / static_cast<double>(p.rows));
@@ -161,11 +170,12 @@ __global__ void __launch_bounds__(kChannels* kRowsSide)
   Part part{0, 0, 0};
   if (c < channels && begin + row < end) {
     // Distances from the first value: what the values share is no part of the sums.
-    const T shift = x[(begin + row) * channels + c];
-    T s1 = 0, s2 = 0;
+    using C = Compute<T>;
+    const C shift = device_convert<C>(x[(begin + row) * channels + c]);
+    C s1 = 0, s2 = 0;
     int count = 0;
     for (std::int64_t i = begin + row; i < end; i += kRowsSide, ++count) {
-      const T d = x[i * channels + c] - shift;
+      const C d = device_convert<C>(x[i * channels + c]) - shift;
       s1 += d;
       s2 += d * d;
     }
@@ -225,19 +235,20 @@ void forward_chunks(const BatchNormForward<T>& p) {
 
 template <class T>
 struct Coefficients {
-  T *b, *c;
+  Compute<T>*b, *c;
 };
 
 /// The per-channel results of sum g and sum g (x - mean).
 template <class T>
 __device__ void settle_gradient(const BatchNormGradient<T>& p, const Coefficients<T>& k, std::int64_t c, double sum_g,
                                 double sum_gx) {
+  using C = Compute<T>;
   const double istd = p.inv_std[c];
-  if (p.gweight) p.gweight[c] = static_cast<T>(sum_gx * istd);
-  if (p.gbias) p.gbias[c] = static_cast<T>(sum_g);
+  if (p.gweight) p.gweight[c] = device_convert<C>(sum_gx * istd);
+  if (p.gbias) p.gbias[c] = device_convert<C>(sum_g);
   const double share = p.training ? static_cast<double>(p.scale[c]) / static_cast<double>(p.rows) : 0;
-  k.b[c] = static_cast<T>(-share * istd * istd * sum_gx);
-  k.c[c] = static_cast<T>(-share * sum_g);
+  k.b[c] = device_convert<C>(-share * istd * istd * sum_gx);
+  k.c[c] = device_convert<C>(-share * sum_g);
 }
 
 template <class T>
@@ -246,9 +257,9 @@ void sums_naive(const BatchNormGradient<T>& p, const Coefficients<T>& k) {
     double sum_g = 0, sum_gx = 0;
     for (std::int64_t i = 0; i < p.rows; ++i) {
       const std::int64_t e = i * p.channels + c;
-      const auto g = static_cast<double>(gated(p, e, c));
+      const auto g = device_convert<double>(gated(p, e, c));
       sum_g += g;
-      sum_gx += g * (static_cast<double>(p.x[e]) - static_cast<double>(static_cast<T>(p.mean[c])));
+      sum_gx += g * (device_convert<double>(p.x[e]) - static_cast<double>(device_convert<Compute<T>>(p.mean[c])));
     }
     settle_gradient(p, k, c, sum_g, sum_gx);
   });
@@ -262,14 +273,15 @@ __global__ void __launch_bounds__(kChannels* kRowsSide)
   const int column = static_cast<int>(threadIdx.x), row = static_cast<int>(threadIdx.y);
   const std::int64_t c = static_cast<std::int64_t>(blockIdx.y) * kChannels + column;
   const std::int64_t begin = blockIdx.x * kChunkRows, end = begin + kChunkRows < p.rows ? begin + kChunkRows : p.rows;
-  T g_sum = 0, gx_sum = 0;
+  using C = Compute<T>;
+  C g_sum = 0, gx_sum = 0;
   if (c < p.channels) {
-    const T mean = static_cast<T>(p.mean[c]);
+    const C mean = device_convert<C>(p.mean[c]);
     for (std::int64_t i = begin + row; i < end; i += kRowsSide) {
       const std::int64_t e = i * p.channels + c;
-      const T g = gated(p, e, c);
+      const C g = gated(p, e, c);
       g_sum += g;
-      gx_sum += g * (p.x[e] - mean);
+      gx_sum += g * (device_convert<C>(p.x[e]) - mean);
     }
   }
   shared_g[row][column] = static_cast<double>(g_sum);
@@ -314,14 +326,29 @@ void sums_chunks(const BatchNormGradient<T>& p, const Coefficients<T>& k) {
          chunks, sums_g, sums_gx);
 }
 
+/// kElements (1 or 4) neighbours of one row to a thread.
+template <int kElements, class T>
+void write_elements(const BatchNormGradient<T>& p, const Coefficients<T>& k) {
+  each(p.rows * p.channels / kElements, [=] __device__(std::int64_t i) {
+    const std::int64_t e = i * kElements, c = e % p.channels;
+    const Four<T> x = load4(p.x + e, kElements);
+    Four<T> g = load4(p.gy + e, kElements), gx{};
+#pragma unroll
+    for (int j = 0; j < kElements; ++j) {
+      if (!open_at(p, e + j, c + j, x.at[j])) g.at[j] = 0;
+      gx.at[j] = std::fma(p.scale[c + j], g.at[j],
+                          std::fma(k.b[c + j], x.at[j] - device_convert<Compute<T>>(p.mean[c + j]), k.c[c + j]));
+    }
+    if (p.gx) store4(p.gx + e, gx, kElements);
+    if (p.gres) store4(p.gres + e, g, kElements);
+  });
+}
+
 template <class T>
 void write_gradient(const BatchNormGradient<T>& p, const Coefficients<T>& k) {
-  each(p.rows * p.channels, [=] __device__(std::int64_t e) {
-    const std::int64_t c = e % p.channels;
-    const T g = gated(p, e, c);
-    if (p.gx) p.gx[e] = std::fma(p.scale[c], g, std::fma(k.b[c], p.x[e] - static_cast<T>(p.mean[c]), k.c[c]));
-    if (p.gres) p.gres[e] = g;
-  });
+  const bool fours = p.channels % 4 == 0 && aligned_for_four(p.x) && aligned_for_four(p.gy) && aligned_for_four(p.gx) &&
+                     aligned_for_four(p.gres);
+  fours ? write_elements<4>(p, k) : write_elements<1>(p, k);
 }
 
 /// gx of a handful of rows, in f64, statistics included. Reads before it writes: gx may be gy.
@@ -332,8 +359,8 @@ void write_few(const BatchNormGradient<T>& p) {
     double x[kFewValues], g[kFewValues], center = 0, m2 = 0, sum_g = 0, sum_gx = 0;
     const auto count = static_cast<double>(rows);
     for (int i = 0; i < rows; ++i) {
-      x[i] = static_cast<double>(p.x[i * p.channels + c]);
-      g[i] = static_cast<double>(gated(p, i * p.channels + c, c));
+      x[i] = device_convert<double>(p.x[i * p.channels + c]);
+      g[i] = device_convert<double>(gated(p, i * p.channels + c, c));
       center += x[i] / count;
     }
     for (int i = 0; i < rows; ++i) {
@@ -345,15 +372,15 @@ void write_few(const BatchNormGradient<T>& p) {
     const double slope = sum_gx / (m2 + count * p.eps);  // mean(g xhat) / std
     for (int i = 0; i < rows; ++i) {
       const std::int64_t e = i * p.channels + c;
-      p.gx[e] = static_cast<T>(static_cast<double>(p.scale[c]) * (g[i] - sum_g / count - x[i] * slope));
-      if (p.gres) p.gres[e] = static_cast<T>(g[i]);
+      p.gx[e] = device_convert<T>(static_cast<double>(p.scale[c]) * (g[i] - sum_g / count - x[i] * slope));
+      if (p.gres) p.gres[e] = device_convert<T>(g[i]);
     }
   });
 }
 
 template <class T>
 void backward(const BatchNormGradient<T>& p, void (*sums)(const BatchNormGradient<T>&, const Coefficients<T>&)) {
-  const DeviceWorkspace<T> coefficients(2 * p.channels);
+  const DeviceWorkspace<Compute<T>> coefficients(2 * p.channels);
   const Coefficients<T> k{coefficients.data(), coefficients.data() + p.channels};
   sums(p, k);
   if (p.gx && p.training && p.rows <= kFewValues)
@@ -391,7 +418,7 @@ void batch_norm_apply(const BatchNormApply<T>& p) {
 
 template <class T>
 void batch_norm_expand_mask(const std::uint32_t* mask, std::int64_t elements, T* open) {
-  each(elements, [=] __device__(std::int64_t e) { open[e] = mask_bit(mask, e) ? T(1) : T(0); });
+  each(elements, [=] __device__(std::int64_t e) { open[e] = device_convert<T>(mask_bit(mask, e) ? 1.0f : 0.0f); });
 }
 
 #define GRADUS_INSTANTIATE(T)                                             \
@@ -401,6 +428,7 @@ void batch_norm_expand_mask(const std::uint32_t* mask, std::int64_t elements, T*
   template void batch_norm_expand_mask(const std::uint32_t*, std::int64_t, T*);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
+GRADUS_INSTANTIATE(bf16)
 #undef GRADUS_INSTANTIATE
 
 }  // namespace gradus::cuda

@@ -1,6 +1,7 @@
 #pragma once
 // Kernels of batch normalisation on plain pointers: x is dense [rows, channels], which is what a channels-last
-// [N,C,H,W] is with rows = N*H*W. T is float or double. Per-channel numbers that are few are kept in double.
+// [N,C,H,W] is with rows = N*H*W. T is float or double, on CUDA also bf16, whose per-channel numbers (Compute<T>) are
+// f32. Statistics and sums are kept in double.
 //
 // The four steps are separate so that others can take over a part:
 //  - statistics may come from the convolution that produces x: it hands its per-task moments to combine_moments();
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/number.hpp"
 #include "ops/candidates.hpp"
 #include "ops/channel_rows/channel_rows.hpp"
 
@@ -48,8 +50,8 @@ struct BatchNormApply {
   std::int64_t rows, channels;
   const T* x;
   const T* residual;
-  const T* scale;  // [channels]
-  const T* shift;
+  const Compute<T>* scale;  // [channels]
+  const Compute<T>* shift;
   bool relu;
   T* y;
   std::uint32_t* mask;
@@ -128,13 +130,14 @@ struct BatchNormForward {
   std::int64_t rows, channels;
   bool training, relu;
   double momentum, eps;
-  const T *x, *residual, *weight, *bias;  // null where there is none
-  T *running_mean, *running_var;          // null: not tracked
+  const T *x, *residual;  // a null operand is none
+  const Compute<T>*weight, *bias;
+  Compute<T>*running_mean, *running_var;  // null: not tracked
   std::int64_t running_mean_step, running_var_step;
   T* y;
-  std::uint32_t* mask;     // or null
-  double *mean, *inv_std;  // [channels], written
-  T *scale, *shift;        // [channels], written
+  std::uint32_t* mask;       // or null
+  double *mean, *inv_std;    // [channels], written
+  Compute<T>*scale, *shift;  // [channels], written
 };
 /// All gradients that are wanted; the others are null. gx or gres may be gy.
 template <class T>
@@ -143,10 +146,12 @@ struct BatchNormGradient {
   bool training;
   double eps;
   Gate gate;
-  const T *x, *gy, *scale, *shift;
+  const T *x, *gy;
+  const Compute<T>*scale, *shift;
   const std::uint32_t* mask;
   const double *mean, *inv_std;
-  T *gweight, *gbias, *gx, *gres;
+  Compute<T>*gweight, *gbias;
+  T *gx, *gres;
 };
 template <class T>
 const Candidates<BatchNormForward<T>>& batch_norm();

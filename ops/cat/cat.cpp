@@ -1,6 +1,7 @@
 #include "ops/cat/cat.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
 #include "ops/cat/cat_kernels.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
@@ -33,8 +34,9 @@ std::string describe_all(const std::vector<Tensor>& tensors) {
 
 }  // namespace
 
-Tensor cat(const std::vector<Tensor>& tensors, std::int64_t wanted) {
-  check<ShapeError>(!tensors.empty(), "cat: of no tensors");
+Tensor cat(const std::vector<Tensor>& operands, std::int64_t wanted) {
+  check<ShapeError>(!operands.empty(), "cat: of no tensors");
+  const std::vector<Tensor> tensors = promoted(operands);
   const Tensor& first = tensors[0];
   const int dim = wrap_dim("cat", wanted, first.rank());
   Shape shape = first.shape();

@@ -1,6 +1,7 @@
 #include "ops/cat/concat_buffer.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
 
@@ -53,7 +54,8 @@ ConcatBuffer::ConcatBuffer(const Tensor& x, std::int64_t capacity) {
   }
 }
 
-Tensor ConcatBuffer::append(const Tensor& y) {
+Tensor ConcatBuffer::append(const Tensor& y_any) {
+  const Tensor y = like_operand(y_any, held_);
   check_same_dtype("ConcatBuffer", {{"held", &held_}, {"y", &y}});
   check_same_device("ConcatBuffer", {{"held", &held_}, {"y", &y}});
   check<ShapeError>(

@@ -1,7 +1,9 @@
 #include "ops/conv2d/conv2d.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/pointwise/unary.hpp"
 #include "ops/reduce/reduce.hpp"
@@ -56,11 +58,11 @@ ConvShape checked_shape(const char* op, const Shape& x, const Shape& w, const Co
   return c;
 }
 
-/// f32 or f64, the same for all operands, on one device.
+/// f32, f64 or, on CUDA, bf16, the same for all operands, on one device.
 void check_operands(const char* op, std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
   check_same_device(op, operands);
   check_same_dtype(op, operands);
-  dispatch_float(op, operands.begin()->second->dtype(), [](auto) {});
+  check_number(op, *operands.begin()->second);
 }
 
 bool any(const Conv2dEpilogue& e) { return e.scale.defined() || e.residual.defined() || e.relu; }
@@ -154,8 +156,11 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   return conv2d(x, weight, bias, options, {});
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
-              const Conv2dEpilogue& epilogue) {
+Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_any, const Conv2dOptions& options,
+              const Conv2dEpilogue& epilogue_any) {
+  const Tensor x = lowered(x_any), weight = lowered(weight_any), bias = lowered(bias_any);
+  Conv2dEpilogue epilogue = epilogue_any;
+  epilogue.residual = like_operand(epilogue.residual, x);
   check_operands("conv2d", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   const auto operands = [&] { return shown(x, weight, bias, options); };
   const ConvShape c = checked_shape("conv2d", x.shape(), weight.shape(), options, operands);

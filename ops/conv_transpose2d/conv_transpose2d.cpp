@@ -1,5 +1,6 @@
 #include "ops/conv_transpose2d/conv_transpose2d.hpp"
 
+#include "ops/autocast.hpp"
 #include "ops/conv2d/conv2d.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/view/view.hpp"
@@ -20,8 +21,10 @@ std::int64_t output_size(std::int64_t size, std::int64_t window, std::int64_t st
 
 }  // namespace
 
-Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvTranspose2dOptions& o) {
+Tensor conv_transpose2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_any,
+                        const ConvTranspose2dOptions& o) {
   const char* op = "conv_transpose2d";
+  const Tensor x = lowered(x_any), weight = lowered(weight_any), bias = lowered(bias_any);
   check_same_device(op, {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   check_same_dtype(op, {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   const auto operands = [&] { return shown(x, weight, bias, o); };

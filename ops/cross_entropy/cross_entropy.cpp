@@ -3,6 +3,7 @@
 #include "autograd/node.hpp"
 #include "ops/cross_entropy/cross_entropy_kernels.hpp"
 #include "ops/index/index.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
@@ -45,7 +46,7 @@ struct Target {
     }
     return t;
   }
-  /// q in full, a constant.
+  /// q in full, a constant. x is not bf16 here.
   Tensor weights(const Tensor& x) const {
     const Tensor q = empty_like(x);
     const CrossEntropyWeightsProblem p{x.dtype(),
@@ -75,7 +76,8 @@ Target checked(const char* op, const Tensor& x, const Tensor& target, const Tens
                double smoothing) {
   const auto operands = [&] { return describe({{"x", &x}, {"target", &target}, {"weight", &weight}}); };
   check_same_device(op, {{"x", &x}, {"target", &target}, {"weight", &weight}});
-  dispatch_float(op, x.dtype(), [](auto) {});
+  check_number(op, x);
+  const DType compute = compute_dtype(x.dtype());
   check<ShapeError>(x.rank() >= 1, "{}: x has no class dim\n{}", op, operands());
   Target t{x.rank() == 1 ? 0 : 1, target.detach(), {}, smoothing, ignore_index};
   const std::int64_t classes = x.shape()[t.class_dim];
@@ -84,12 +86,12 @@ Target checked(const char* op, const Tensor& x, const Tensor& target, const Tens
   if (weight.defined()) {
     check<ShapeError>(weight.shape() == Shape{classes}, "{}: weight needs one number for each of {} classes\n{}", op,
                       classes, operands());
-    check<DTypeError>(weight.dtype() == x.dtype(), "{}: weight and x have different dtypes (convert with to())\n{}", op,
+    check<DTypeError>(weight.dtype() == compute, "{}: weight and x have different dtypes (convert with to())\n{}", op,
                       operands());
     t.weight = dense(weight, Format::contiguous);
   }
   if (!t.labels()) {
-    check<DTypeError>(target.dtype() == x.dtype(), "{}: a target is i64 labels or probabilities of x's dtype\n{}", op,
+    check<DTypeError>(target.dtype() == compute, "{}: a target is i64 labels or probabilities of x's dtype\n{}", op,
                       operands());
     check<ShapeError>(target.shape() == x.shape(), "{}: probabilities need x's shape\n{}", op, operands());
     return t;
@@ -149,9 +151,10 @@ struct CrossEntropyNode final : Node {
     const Tensor input = x.get(*this);
     const int dim = target.class_dim;
     if (grad_enabled()) {
-      const Tensor q = target.weights(input);
+      const Tensor wide = to(input, compute_dtype(input.dtype()));
+      const Tensor q = target.weights(wide);
       const Tensor g = reduction == Reduction::none ? unsqueeze(gy, dim) : gy;
-      return {affine(g, scale, 0) * (softmax(input, dim) * sum(q, {dim}, true) - q)};
+      return {to(affine(g, scale, 0) * (softmax(wide, dim) * sum(q, {dim}, true) - q), input.dtype())};
     }
     Tensor gx = empty_like(input);
     const Shape positions = over_positions(input.shape(), dim);
@@ -190,11 +193,11 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
       along[dim] = x.shape()[dim];
       q = q * reshape(t.weight, along);
     }
-    return reduced(neg(sum(q * log_softmax(x, dim), {dim})), options.reduction, mean_divisor);
+    return reduced(neg(sum(q * log_softmax(to(x, q.dtype()), dim), {dim})), options.reduction, mean_divisor);
   }
 
   const Shape positions = over_positions(x.shape(), dim);
-  const Tensor losses = empty(positions, {.dtype = x.dtype(), .device = x.device()});
+  const Tensor losses = empty(positions, {.dtype = compute_dtype(x.dtype()), .device = x.device()});
   Tensor log_total = empty(positions, {.dtype = DType::f64, .device = x.device()});
   const CrossEntropyProblem p{x.dtype(),        positions,         over_positions(x.strides(), dim),
                               losses.strides(), x.strides()[dim],  x.data_ptr(),
@@ -214,9 +217,11 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
   return y;
 }
 
-Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& options) {
+Tensor nll_loss(const Tensor& x_any, const Tensor& target, const NllLossOptions& options) {
   check<DTypeError>(target.dtype() == DType::i64, "nll_loss: labels are i64\n{}",
-                    describe({{"x", &x}, {"target", &target}}));
+                    describe({{"x", &x_any}, {"target", &target}}));
+  check_number("nll_loss", x_any);
+  const Tensor x = to(x_any, compute_dtype(x_any.dtype()));
   const Target t = checked("nll_loss", x, target, options.weight, options.ignore_index, 0);
   // The label's element alone is read: times a weight of 0, an infinite one elsewhere would spoil the sum.
   Tensor index = empty(target.shape(), {.dtype = DType::i64, .device = x.device()});

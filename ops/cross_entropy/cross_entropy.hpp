@@ -14,10 +14,10 @@ struct CrossEntropyOptions {
 };
 
 /// -sum over c of q_c log softmax(x)_c, at each position, fused with the softmax.
-/// x [N, C, ...] (or [C]), f32 or f64. The target is one of
+/// x [N, C, ...] (or [C]), f32, f64 or, on CUDA, bf16, whose loss, weight and probabilities are f32. The target is one
+/// of
 ///   labels        i64 [N, ...] (or a scalar): q = (1-e) w_t [c = t] + (e/C) w_c; the mean divides by the sum of w_t
-///   over
-///                 the labels that are not ignored (NaN if there is none)
+///                 over the labels that are not ignored (NaN if there is none)
 ///   probabilities of x's shape and dtype p: q = w_c ((1-e) p_c + e/C); the mean divides by the number of positions
 /// Result: [N, ...] for Reduction::none, else one number. Keeps x, and one f64 per position. Differentiable any number
 /// of times in x, and in probabilities. Errors: ValueError for a label that is no class, with the label, its index and

@@ -11,16 +11,16 @@ struct CrossEntropyTarget {
   std::int64_t classes;
   double smoothing;
   std::int64_t ignore_index;
-  const void* weight;          // [classes], x's dtype; null: 1
+  const void* weight;          // [classes], compute_dtype() of x's; null: 1
   const std::int64_t* labels;  // null: probabilities
-  const void* probabilities;   // x's dtype
+  const void* probabilities;   // compute_dtype() of x's
   Strides strides;             // of the target over the positions
   std::int64_t step;           // of the probabilities along the classes
 };
 
 /// loss = -sum q log softmax(x);  log_total = log sum exp(x), for backward.
 struct CrossEntropyProblem {
-  DType dtype;
+  DType dtype;  // of x; the loss is compute_dtype() of it
   Shape positions;
   Strides x_strides, dense;  // dense: of loss and log_total
   std::int64_t x_step;
@@ -32,7 +32,7 @@ struct CrossEntropyProblem {
 
 /// gx = scale * gy * (sum(q) softmax(x) - q).
 struct CrossEntropyGradProblem {
-  DType dtype;
+  DType dtype;  // of x and gx; gy is compute_dtype() of it
   Shape positions;
   Strides x_strides, gx_strides, gy_strides, dense;
   std::int64_t x_step, gx_step;

@@ -5,6 +5,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/dropout/dropout_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
 
@@ -34,11 +35,15 @@ Tensor masked(const Tensor& x_any, const Mask& mask) {
   const std::int64_t samples = x.rank() == 0 ? 1 : x.shape()[0];
   const std::int64_t group = mask.per_sample && samples > 0 ? x.numel() / samples : 1;
   const auto threshold = static_cast<std::uint32_t>(std::min(std::round(mask.p * 0x1p32), 0x1p32 - 1));
-  dispatch_float(mask.op, x.dtype(), [&]<class T>(T) {
+  dispatch_number(mask.op, x.dtype(), [&]<class T>(T) {
     const DropoutProblem<T> p{mask.philox, threshold,  1 / (1 - mask.p), x.numel(), std::max<std::int64_t>(1, group),
                               x.data<T>(), y.data<T>()};
     run(
-        mask.op, x.device(), [&] { dropout_candidates<T>().run(p); }, [&] { cuda::dropout<T>().run(p); });
+        mask.op, x.device(),
+        [&] {
+          if constexpr (kOnCpu<T>) dropout_candidates<T>().run(p);
+        },
+        [&] { cuda::dropout<T>().run(p); });
   });
   if (recording({x})) {
     auto node = std::make_shared<DropoutNode>();
@@ -49,7 +54,7 @@ Tensor masked(const Tensor& x_any, const Mask& mask) {
 }
 
 Tensor drop(const char* op, const Tensor& x, double p, bool training, bool per_sample, Generator& generator) {
-  dispatch_float(op, x.dtype(), [](auto) {});
+  check_number(op, x);
   check(p >= 0 && p < 1, "{}: probability {} is not in [0, 1)", op, p);
   if (!training || p == 0) return x;
   return masked(x, {op, generator.stream(), p, per_sample});

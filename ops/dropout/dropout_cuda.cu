@@ -3,6 +3,7 @@
 //   blocks  one thread draws a block for four elements: bound by memory
 
 #include "cuda/each.cuh"
+#include "cuda/four.cuh"
 #include "ops/dropout/dropout_kernels.hpp"
 
 namespace gradus::cuda {
@@ -12,25 +13,26 @@ template <class T>
 void naive(const DropoutProblem<T>& p) {
   each(p.elements, [=] __device__(std::int64_t i) {
     const bool kept = p.philox.word(static_cast<std::uint64_t>(i / p.group)) >= p.threshold;
-    p.y[i] = kept ? p.x[i] * static_cast<T>(p.scale) : T(0);
+    p.y[i] = kept ? device_convert<T>(device_convert<Compute<T>>(p.x[i]) * device_convert<Compute<T>>(p.scale))
+                  : device_convert<T>(0.0f);
   });
 }
 
 template <class T>
 bool one_by_one(const DropoutProblem<T>& p) {
-  return p.group == 1;
+  return p.group == 1 && aligned_for_four(p.x) && aligned_for_four(p.y);
 }
 
 template <class T>
 void blocks(const DropoutProblem<T>& p) {
   each((p.elements + 3) / 4, [=] __device__(std::int64_t i) {
     const Philox::Block block = p.philox.block(static_cast<std::uint64_t>(i));
-    const T scale = static_cast<T>(p.scale);
+    const auto scale = device_convert<Compute<T>>(p.scale);
+    const int count = p.elements - 4 * i < 4 ? static_cast<int>(p.elements - 4 * i) : 4;
+    Four<T> v = load4(p.x + 4 * i, count);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      const std::int64_t e = 4 * i + k;
-      if (e < p.elements) p.y[e] = block.word[k] >= p.threshold ? p.x[e] * scale : T(0);
-    }
+    for (int k = 0; k < 4; ++k) v.at[k] = block.word[k] >= p.threshold ? v.at[k] * scale : 0;
+    store4(p.y + 4 * i, v, count);
   });
 }
 
@@ -46,5 +48,6 @@ const Candidates<DropoutProblem<T>>& dropout() {
 }
 template const Candidates<DropoutProblem<float>>& dropout();
 template const Candidates<DropoutProblem<double>>& dropout();
+template const Candidates<DropoutProblem<bf16>>& dropout();
 
 }  // namespace gradus::cuda

@@ -2,6 +2,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/index/index_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
 
@@ -28,7 +29,7 @@ struct ScatterAddNode final : Node {
 
 /// Shapes, dtypes and devices; then every index. `large` is the side that is indexed.
 void check_index(const char* op, const Shape& large, int dim, const Tensor& index, const Tensor& x) {
-  dispatch_float(op, x.dtype(), [](auto) {});
+  check_number(op, x);
   check<DTypeError>(index.dtype() == DType::i64, "{}: indices are i64, got {}\n{}", op, dtype_name(index.dtype()),
                     describe({{"x", &x}, {"index", &index}}));
   check_same_device(op, {{"x", &x}, {"index", &index}});

@@ -4,6 +4,7 @@
 //   order
 //                of the sum, and so its last bits, to chance
 
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "cuda/strided.cuh"
 #include "ops/index/index_kernels.hpp"
@@ -39,8 +40,11 @@ void scatter_lanes(const IndexProblem& p) {
   const std::int64_t large_step = p.large_step, small_step = p.small_step, index_step = p.index_step, count = p.count;
   each(lane.total, [=] __device__(std::int64_t k) {
     const Offsets<3> o = lane(k);
-    for (std::int64_t i = 0; i < count; ++i)
-      large[o.at[0] + index[o.at[2] + i * index_step] * large_step] += small[o.at[1] + i * small_step];
+    for (std::int64_t i = 0; i < count; ++i) {
+      T& place = large[o.at[0] + index[o.at[2] + i * index_step] * large_step];
+      place = device_convert<T>(device_convert<Compute<T>>(place) +
+                                device_convert<Compute<T>>(small[o.at[1] + i * small_step]));
+    }
   });
 }
 
@@ -49,8 +53,9 @@ void scatter_lanes(const IndexProblem& p) {
 const Candidates<IndexProblem>& gather() {
   static const Candidates<IndexProblem> list(
       "gather",
-      {{"naive", "a thread for each element; bound by memory", always<IndexProblem>,
-        [](const IndexProblem& p) { dispatch_float("gather", p.dtype, [&]<class T>(T) { gather_elements<T>(p); }); }}});
+      {{"naive", "a thread for each element; bound by memory", always<IndexProblem>, [](const IndexProblem& p) {
+          dispatch_number("gather", p.dtype, [&]<class T>(T) { gather_elements<T>(p); });
+        }}});
   return list;
 }
 
@@ -58,7 +63,7 @@ const Candidates<IndexProblem>& scatter_add() {
   static const Candidates<IndexProblem> list(
       "scatter_add", {{"lanes", "a thread for each lane, in the order of its indices; bound by latency",
                        always<IndexProblem>, [](const IndexProblem& p) {
-                         dispatch_float("scatter_add", p.dtype, [&]<class T>(T) { scatter_lanes<T>(p); });
+                         dispatch_number("scatter_add", p.dtype, [&]<class T>(T) { scatter_lanes<T>(p); });
                        }}});
   return list;
 }

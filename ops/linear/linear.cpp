@@ -3,8 +3,10 @@
 #include "ops/linear/linear.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
 #include "ops/matmul/matmul.hpp"
 #include "ops/matmul/matmul_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
@@ -32,11 +34,12 @@ struct LinearNode final : Node {
 
 }  // namespace
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_any) {
+  const Tensor x = lowered(x_any), weight = lowered(weight_any), bias = lowered(bias_any);
   const auto operands = [&] { return describe({{"x", &x}, {"weight", &weight}, {"bias", &bias}}); };
   check_same_device("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   check_same_dtype("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
-  dispatch_float("linear", x.dtype(), [](auto) {});
+  check_number("linear", x);
   check<ShapeError>(weight.rank() == 2, "linear: the weight is [out, in]\n{}", operands());
   check<ShapeError>(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: weight reads {} features, x has {}\n{}",
                     weight.size(1), x.rank() ? x.size(-1) : 0, operands());

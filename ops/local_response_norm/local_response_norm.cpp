@@ -2,6 +2,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/local_response_norm/local_response_norm_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
@@ -22,10 +23,12 @@ struct WindowSumNode final : Node {
 Tensor window_sum(const Tensor& x_any, ChannelWindow window) {
   const Tensor x = contiguous(x_any, Format::channels_last);
   Tensor y = empty_like(x);
-  dispatch_float("channel_window_sum", x.dtype(), [&]<class T>(T) {
+  dispatch_number("channel_window_sum", x.dtype(), [&]<class T>(T) {
     run(
         "channel_window_sum", x.device(),
-        [&] { channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>()); },
+        [&] {
+          if constexpr (kOnCpu<T>) channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>());
+        },
         [&] { cuda::channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>()); });
   });
   if (recording({x})) {
@@ -41,13 +44,15 @@ Grads WindowSumNode::backward(const Tensor& gy) { return {window_sum(gy, window.
 void run_kernel(const Tensor& x, const Tensor& gy, const Tensor& to, ChannelWindow window,
                 const LocalResponseNormOptions& options) {
   const bool backward = gy.defined();
-  dispatch_float("local_response_norm", x.dtype(), [&]<class T>(T) {
+  dispatch_number("local_response_norm", x.dtype(), [&]<class T>(T) {
     const LrnProblem<T> p{pixels_of(x), x.shape()[1], window,      options.alpha / static_cast<double>(options.size),
                           options.beta, options.k,    x.data<T>(), backward ? gy.data<T>() : nullptr,
                           to.data<T>()};
     run(
         backward ? "local_response_norm.backward" : "local_response_norm", x.device(),
-        [&] { local_response_norm_candidates<T>(backward).run(p); },
+        [&] {
+          if constexpr (kOnCpu<T>) local_response_norm_candidates<T>(backward).run(p);
+        },
         [&] { cuda::local_response_norm<T>(backward).run(p); });
   });
 }
@@ -79,7 +84,7 @@ struct LrnNode final : Node {
 }  // namespace
 
 Tensor local_response_norm(const Tensor& x_any, const LocalResponseNormOptions& options) {
-  dispatch_float("local_response_norm", x_any.dtype(), [](auto) {});
+  check_number("local_response_norm", x_any);
   check<ShapeError>(x_any.rank() == 4, "local_response_norm: takes [N,C,H,W]\n{}", describe({{"x", &x_any}}));
   check(options.size >= 1 && options.alpha >= 0 && options.k > 0,
         "local_response_norm: needs size >= 1, alpha >= 0 and k > 0, got size {}, alpha {}, k {}", options.size,

@@ -1,7 +1,9 @@
 #include "ops/matmul/matmul.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
 #include "ops/matmul/matmul_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
@@ -71,10 +73,11 @@ Tensor product(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-Tensor matmul(const Tensor& a, const Tensor& b) {
+Tensor matmul(const Tensor& a_any, const Tensor& b_any) {
+  const Tensor a = lowered(a_any), b = lowered(b_any);
   check_same_device("matmul", {{"a", &a}, {"b", &b}});
   check_same_dtype("matmul", {{"a", &a}, {"b", &b}});
-  dispatch_float("matmul", a.dtype(), [](auto) {});
+  check_number("matmul", a);
   check<ShapeError>(a.rank() >= 1 && b.rank() >= 1, "matmul: a scalar is no matrix (use *)\n{}",
                     describe({{"a", &a}, {"b", &b}}));
   const std::int64_t depth = b.size(b.rank() == 1 ? 0 : -2);

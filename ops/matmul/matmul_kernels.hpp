@@ -8,7 +8,7 @@ namespace gradus {
 
 /// y = a b (+ bias to every row) for each position of `batch`. Strides count elements; y's rows are dense.
 struct MatmulProblem {
-  DType dtype;
+  DType dtype;  // of all memory: f32, f64 or (on CUDA, with sums in f32) bf16
   std::int64_t m, n, k;
   std::int64_t a_row, a_column, b_row, b_column;
   Shape batch;

@@ -2,6 +2,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/max_pool2d/max_pool2d_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
 
@@ -13,11 +14,14 @@ using Plan = std::shared_ptr<const PoolPlan>;
 constexpr const char* kKernels[] = {"max_pool2d", "max_pool2d.pick", "max_pool2d.backward"};
 
 void run_task(MaxPoolTask task, const Plan& plan, const Tensor& from, const Tensor& to, const Tensor& position) {
-  dispatch_float("max_pool2d", from.dtype(), [&]<class T>(T) {
+  dispatch_number("max_pool2d", from.dtype(), [&]<class T>(T) {
     const auto with = [&]<class I>(I) {
       const MaxPoolProblem<T, I> p{plan.get(), from.data<T>(), to.data<T>(), position.data<I>()};
       run(
-          kKernels[static_cast<int>(task)], from.device(), [&] { max_pool2d_candidates<T, I>(task).run(p); },
+          kKernels[static_cast<int>(task)], from.device(),
+          [&] {
+            if constexpr (kOnCpu<T>) max_pool2d_candidates<T, I>(task).run(p);
+          },
           [&] { cuda::max_pool2d<T, I>(task).run(p); });
     };
     if (position.dtype() == DType::u8)
@@ -84,7 +88,7 @@ struct Pooled {
 };
 
 Pooled pool(const Tensor& x_any, PoolPlan windows) {
-  dispatch_float("max_pool2d", x_any.dtype(), [](auto) {});
+  check_number("max_pool2d", x_any);
   const auto plan = std::make_shared<const PoolPlan>(std::move(windows));
   const Tensor x = contiguous(x_any, Format::channels_last);
   const bool compact = plan->rows.widest * plan->cols.widest <= 256;

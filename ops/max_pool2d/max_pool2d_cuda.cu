@@ -2,6 +2,7 @@
 // windows do not overlap, by compares where they do. Backward collects, for each element of gx, from the windows that
 // read it: no atomics, and the order of the sum is fixed.
 
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "ops/max_pool2d/max_pool2d_kernels.hpp"
 #include "ops/pool/device_windows.cuh"
@@ -18,18 +19,19 @@ void forward(const MaxPoolProblem<T, I>& p) {
   each(plan.out_size(), [=] __device__(std::int64_t i) {
     const DeviceWindows &rows = plan.rows, &cols = plan.cols;
     const PlaneElement e(i, rows.out, cols.out, plan.channels);
-    T best = -INFINITY;
+    using C = Compute<T>;
+    C best = -INFINITY;
     I at = 0;
     for (std::int64_t r = 0; r < rows.count[e.row]; ++r)
       for (std::int64_t s = 0; s < cols.count[e.column]; ++s) {
         const std::int64_t h = rows.begin[e.row] + r * rows.step, w = cols.begin[e.column] + s * cols.step;
-        const T v = x[((e.n * rows.in + h) * cols.in + w) * plan.channels + e.c];
+        const C v = device_convert<C>(x[((e.n * rows.in + h) * cols.in + w) * plan.channels + e.c]);
         if (v > best || v != v) {
           best = v;
           at = static_cast<I>(r * cols.widest + s);
         }
       }
-    y[i] = best;
+    y[i] = device_convert<T>(best);
     position[i] = at;
   });
 }
@@ -47,7 +49,7 @@ void pick(const MaxPoolProblem<T, I>& p) {
     const std::int64_t r = at / cols.widest, s = at % cols.widest;
     const std::int64_t h = rows.begin[e.row] + r * rows.step, w = cols.begin[e.column] + s * cols.step;
     const bool inside = r < rows.count[e.row] && s < cols.count[e.column];
-    y[i] = inside ? x[((e.n * rows.in + h) * cols.in + w) * plan.channels + e.c] : T(0);
+    y[i] = inside ? x[((e.n * rows.in + h) * cols.in + w) * plan.channels + e.c] : device_convert<T>(0.0f);
   });
 }
 
@@ -60,14 +62,15 @@ void spread(const MaxPoolProblem<T, I>& p) {
   each(plan.in_size(), [=] __device__(std::int64_t i) {
     const DeviceWindows &rows = plan.rows, &cols = plan.cols;
     const PlaneElement e(i, rows.in, cols.in, plan.channels);
-    T sum = 0;
+    Compute<T> sum = 0;
     for (std::int64_t a = rows.reader_begin[e.row]; a < rows.reader_begin[e.row + 1]; ++a)
       for (std::int64_t b = cols.reader_begin[e.column]; b < cols.reader_begin[e.column + 1]; ++b) {
         const Windows::Reader row = rows.readers[a], column = cols.readers[b];
         const std::int64_t from = ((e.n * rows.out + row.out) * cols.out + column.out) * plan.channels + e.c;
-        if (static_cast<std::int64_t>(position[from]) == row.at * cols.widest + column.at) sum += gy[from];
+        if (static_cast<std::int64_t>(position[from]) == row.at * cols.widest + column.at)
+          sum += device_convert<Compute<T>>(gy[from]);
       }
-    gx[i] = sum;
+    gx[i] = device_convert<T>(sum);
   });
 }
 
@@ -98,8 +101,10 @@ void max_pool2d_indices(const PoolPlan& host_plan, std::int64_t* index) {
 #define GRADUS_INSTANTIATE(T, I) template const Candidates<MaxPoolProblem<T, I>>& max_pool2d(MaxPoolTask);
 GRADUS_INSTANTIATE(float, std::uint8_t)
 GRADUS_INSTANTIATE(double, std::uint8_t)
+GRADUS_INSTANTIATE(bf16, std::uint8_t)
 GRADUS_INSTANTIATE(float, std::int64_t)
 GRADUS_INSTANTIATE(double, std::int64_t)
+GRADUS_INSTANTIATE(bf16, std::int64_t)
 #undef GRADUS_INSTANTIATE
 
 }  // namespace gradus::cuda

@@ -18,7 +18,7 @@ enum class MaxPoolTask {
   spread    // gy, position -> gx: every element to where it was won; the rest 0
 };
 
-/// T is float or double, I the positions' type: std::uint8_t or std::int64_t.
+/// T is float, double or (on CUDA) bf16, I the positions' type: std::uint8_t or std::int64_t.
 template <class T, class I>
 struct MaxPoolProblem {
   const PoolPlan* plan;

@@ -3,6 +3,7 @@
 #include "autograd/node.hpp"
 #include "core/parallel.hpp"
 #include "ops/max_unpool2d/max_unpool2d_kernels.hpp"
+#include "ops/number.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
 
@@ -49,11 +50,15 @@ Tensor moved(UnpoolMove move, const Tensor& x_any, const Tensor& indices, const 
   const Tensor x = contiguous(x_any, Format::channels_last);
   const TensorOptions like{.dtype = x.dtype(), .device = x.device(), .format = Format::channels_last};
   Tensor y = move == UnpoolMove::fetch ? empty(small, like) : zeros(large, like);
-  dispatch_float("max_unpool2d", x.dtype(), [&]<class T>(T) {
+  dispatch_number("max_unpool2d", x.dtype(), [&]<class T>(T) {
     const UnpoolProblem<T> p{move,     small[0],    small[2] * small[3],          large[2] * large[3],
                              small[1], x.data<T>(), indices.data<std::int64_t>(), y.data<T>()};
     run(
-        kNames[static_cast<int>(move)], x.device(), [&] { move_elements(p); }, [&] { cuda::max_unpool2d(p); });
+        kNames[static_cast<int>(move)], x.device(),
+        [&] {
+          if constexpr (kOnCpu<T>) move_elements(p);
+        },
+        [&] { cuda::max_unpool2d(p); });
   });
   if (recording({x})) {
     auto node = std::make_shared<UnpoolNode>();
@@ -69,7 +74,7 @@ Tensor moved(UnpoolMove move, const Tensor& x_any, const Tensor& indices, const 
 }  // namespace
 
 Tensor max_unpool2d(const Tensor& x, const Tensor& indices, Pair output_size) {
-  dispatch_float("max_unpool2d", x.dtype(), [](auto) {});
+  check_number("max_unpool2d", x);
   check<ShapeError>(x.rank() == 4 && indices.shape() == x.shape(),
                     "max_unpool2d: takes x [N,C,P,Q] and indices of the same shape\n{}",
                     describe({{"x", &x}, {"indices", &indices}}));

@@ -1,6 +1,7 @@
 // max_unpool2d on CUDA. Bound by memory. Where indices of an image repeat, order matters: put and collect let one
 // thread walk over the windows of a channel, fetch has a thread for each element.
 
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "ops/max_unpool2d/max_unpool2d_kernels.hpp"
 
@@ -22,7 +23,9 @@ void scatter(const UnpoolProblem<T>& p) {
     for (std::int64_t w = 0; w < p.windows; ++w) {
       const std::int64_t at = (n * p.windows + w) * p.channels + c;
       T& place = p.y[(n * p.plane + p.index[at]) * p.channels + c];
-      place = p.move == UnpoolMove::put ? p.x[at] : place + p.x[at];
+      using C = Compute<T>;
+      place = p.move == UnpoolMove::put ? p.x[at]
+                                        : device_convert<T>(device_convert<C>(place) + device_convert<C>(p.x[at]));
     }
   });
 }
@@ -35,5 +38,6 @@ void max_unpool2d(const UnpoolProblem<T>& p) {
 }
 template void max_unpool2d(const UnpoolProblem<float>&);
 template void max_unpool2d(const UnpoolProblem<double>&);
+template void max_unpool2d(const UnpoolProblem<bf16>&);
 
 }  // namespace gradus::cuda

@@ -1,6 +1,7 @@
 #include "ops/pad/pad.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/number.hpp"
 #include "ops/pad/pad_kernels.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
@@ -28,7 +29,7 @@ Tensor pad(const Tensor& x, const Dims& padding, double value) {
                     describe(x));
   for (std::int64_t amount : padding)
     check(amount >= 0, "pad: negative padding in {} (use narrow to cut)\n  x  {}", to_string(padding), describe(x));
-  dispatch_float("pad", x.dtype(), [](auto) {});
+  check_number("pad", x);
   Shape shape = x.shape();
   Dims before = Dims::filled(x.rank(), 0);
   for (int i = 0; i < padding.size() / 2; ++i) {

@@ -1,5 +1,6 @@
 // Constant padding on CUDA: one thread for each element of y, in y's memory order. Bound by memory.
 
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "ops/pad/pad_kernels.hpp"
 
@@ -30,7 +31,7 @@ void naive(const PadProblem& p) {
   const Geometry g(p);
   const T* x = static_cast<const T*>(p.x);
   T* y = static_cast<T*>(p.y);
-  const T value = static_cast<T>(p.value);
+  const T value = convert<T>(p.value);
   each(numel(p.y_shape), [=] __device__(std::int64_t i) {
     std::int64_t rest = i, offset = 0;
     bool inside = true;
@@ -49,7 +50,7 @@ void naive(const PadProblem& p) {
 const Candidates<PadProblem>& pad() {
   static const Candidates<PadProblem> list(
       "pad", {{"naive", "a thread for each element of y; bound by memory", always<PadProblem>,
-               [](const PadProblem& p) { dispatch_float("pad", p.dtype, [&]<class T>(T) { naive<T>(p); }); }}});
+               [](const PadProblem& p) { dispatch_number("pad", p.dtype, [&]<class T>(T) { naive<T>(p); }); }}});
   return list;
 }
 

@@ -1,6 +1,8 @@
 #include "ops/pointwise/binary.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/pointwise_kernels.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
@@ -66,12 +68,14 @@ struct BinaryNode final : Node {
   }
 };
 
-Tensor apply(Binary op, const Tensor& a, const Tensor& b) {
+Tensor apply(Binary op, Tensor a, Tensor b) {
+  promote(a, b);
   const int index = static_cast<int>(op);
   const char* name = kNames[index];
   check_same_device(name, {{"a", &a}, {"b", &b}});
   check_same_dtype(name, {{"a", &a}, {"b", &b}});
-  const int dtype = dispatch_float(name, a.dtype(), []<class T>(T) { return std::is_same_v<T, float> ? 0 : 1; });
+  check_number(name, a);
+  const int dtype = a.dtype() == DType::f64 ? 1 : 0;  // of the CPU's table
   const Shape shape = broadcast_shapes(name, a.shape(), b.shape());
   Tensor y = a.shape() == shape   ? empty_like(a)
              : b.shape() == shape ? empty_like(b)

@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
 #include "ops/index/index.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce_kernels.hpp"
 #include "ops/run.hpp"
@@ -120,7 +122,7 @@ ExtremeProblem extreme_problem(bool largest, const Tensor& x, const ReducedDims&
 }
 
 void check_extreme(const char* op, const Tensor& x, const ReducedDims& r) {
-  dispatch_float(op, x.dtype(), [](auto) {});
+  check_number(op, x);
   check<ShapeError>(r.count > 0, "{}: of no elements\n  x  {}", op, describe(x));
 }
 
@@ -170,7 +172,7 @@ Extremes with_indices(bool largest, const Tensor& x, std::int64_t dim, bool keep
 
 Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   const ReducedDims r("sum", x, dims);
-  dispatch_float("sum", x.dtype(), [](auto) {});
+  check_number("sum", x);
   Tensor y = empty(r.kept, {.dtype = x.dtype(), .device = x.device()});
   y = y.as_strided(r.kept, strides_in_order_of(x, r.kept), 0);
   SumProblem p{x.dtype(), x.shape(), x.strides(), y.strides(), y.numel(), x.data_ptr(), y.data_ptr()};
@@ -219,9 +221,10 @@ Extremes min_with_indices(const Tensor& x, std::int64_t dim, bool keepdim) {
   return with_indices(false, x, dim, keepdim);
 }
 
-Tensor var(const Tensor& x, const Dims& dims, const VarOptions& options) {
+Tensor var(const Tensor& x_any, const Dims& dims, const VarOptions& options) {
+  const Tensor x = raised(x_any);
   const ReducedDims r("var", x, dims);
-  dispatch_float("var", x.dtype(), [](auto) {});
+  check_number("var", x);
   check<ShapeError>(r.count > 0, "var: of no elements\n  x  {}", describe(x));
   const auto count = static_cast<double>(r.count);
   const double divisor = options.unbiased ? count - 1 : count;

@@ -1,4 +1,4 @@
-// Reductions on CUDA. Bound by memory: x is read once.
+// Reductions on CUDA. Bound by memory: x is read once. Sums of f32 and bf16 are runs in f32 that are added up in f64.
 //
 // sum
 //   naive    one thread for each output walks over all its terms, in f64: the definition. Neighbouring threads read far
@@ -12,6 +12,7 @@
 //   blocks   a block for each output
 
 #include "cuda/allocator.hpp"
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "cuda/reduce.cuh"
 #include "cuda/strided.cuh"
@@ -58,15 +59,15 @@ void sum_naive(const SumProblem& p) {
   each(p.outputs, [=] __device__(std::int64_t o) {
     const Offsets<2> at = kept(o);
     double total = 0;
-    for (std::int64_t i = 0; i < reduced.total; ++i) total += static_cast<double>(x[at.at[1] + reduced(i).at[0]]);
-    y[at.at[0]] = static_cast<T>(total);
+    for (std::int64_t i = 0; i < reduced.total; ++i) total += device_convert<double>(x[at.at[1] + reduced(i).at[0]]);
+    y[at.at[0]] = device_convert<T>(total);
   });
 }
 
 // ---- blocks
 
 constexpr int kSumThreads = 256;
-constexpr int kRun = 32;  // terms added in T before they join the f64 total
+constexpr int kRun = 32;  // terms added in Compute<T> before they join the f64 total
 
 template <class T>
 __global__ void __launch_bounds__(kSumThreads)
@@ -75,10 +76,10 @@ __global__ void __launch_bounds__(kSumThreads)
   for (std::int64_t o = blockIdx.x; o < kept.total; o += gridDim.x) {
     const Offsets<2> at = kept(o);
     double total = 0;
-    T run = 0;
+    Compute<T> run = 0;
     int count = 0;
     for (std::int64_t i = threadIdx.x; i < reduced.total; i += kSumThreads) {
-      run += x[at.at[1] + reduced(i).at[0]];
+      run += device_convert<Compute<T>>(x[at.at[1] + reduced(i).at[0]]);
       if (++count == kRun) {
         total += static_cast<double>(run);
         run = 0;
@@ -86,7 +87,7 @@ __global__ void __launch_bounds__(kSumThreads)
       }
     }
     total = block_sum(total + static_cast<double>(run), scratch);
-    if (threadIdx.x == 0) y[at.at[0]] = static_cast<T>(total);
+    if (threadIdx.x == 0) y[at.at[0]] = device_convert<T>(total);
   }
 }
 
@@ -114,10 +115,10 @@ __global__ void __launch_bounds__(kColumns* kRows)
   double total = 0;
   if (o < kept.total) {
     const T* at = x + kept(o).at[1];
-    T run = 0;
+    Compute<T> run = 0;
     int count = 0;
     for (std::int64_t i = begin + row; i < end; i += kRows) {
-      run += at[reduced(i).at[0]];
+      run += device_convert<Compute<T>>(at[reduced(i).at[0]]);
       if (++count == kRun) {
         total += static_cast<double>(run);
         run = 0;
@@ -140,7 +141,7 @@ void add_segments(const StridedIndex<2>& kept, std::int64_t segments, const doub
   each(index.total, [=] __device__(std::int64_t o) {
     double total = 0;
     for (std::int64_t s = 0; s < segments; ++s) total += partial[s * index.total + o];
-    y[index(o).at[0]] = static_cast<T>(total);
+    y[index(o).at[0]] = device_convert<T>(total);
   });
 }
 
@@ -175,6 +176,7 @@ struct ExtremeAxes {
       : kept(p.kept, {&p.kept_strides}), reduced(p.reduced, {&p.reduced_strides}) {}
 };
 
+/// T is a type that is compared in: of bf16, float.
 template <class T>
 struct Best {
   T value;
@@ -194,6 +196,7 @@ struct Better {
 
 template <class T, bool kLargest>
 void extreme_naive(const ExtremeProblem& p) {
+  using C = Compute<T>;
   const ExtremeAxes axes(p);
   const StridedIndex<1> kept = axes.kept, reduced = axes.reduced;
   const T* x = static_cast<const T*>(p.x);
@@ -201,10 +204,10 @@ void extreme_naive(const ExtremeProblem& p) {
   std::int64_t* positions = p.positions;
   each(kept.total, [=] __device__(std::int64_t o) {
     const T* at = x + kept(o).at[0];
-    Best<T> best{at[0], 0};
+    Best<C> best{device_convert<C>(at[0]), 0};
     for (std::int64_t i = 1; i < reduced.total; ++i)
-      best = Better<T, kLargest>{}(best, Best<T>{at[reduced(i).at[0]], i});
-    if (values) values[o] = best.value;
+      best = Better<C, kLargest>{}(best, Best<C>{device_convert<C>(at[reduced(i).at[0]]), i});
+    if (values) values[o] = device_convert<T>(best.value);
     if (positions) positions[o] = best.at;
   });
 }
@@ -212,27 +215,28 @@ void extreme_naive(const ExtremeProblem& p) {
 template <class T, bool kLargest>
 __global__ void __launch_bounds__(kSumThreads) extreme_blocks_kernel(StridedIndex<1> kept, StridedIndex<1> reduced,
                                                                      const T* x, T* values, std::int64_t* positions) {
-  __shared__ T best_values[kSumThreads];
+  using C = Compute<T>;
+  __shared__ C best_values[kSumThreads];
   __shared__ std::int64_t best_at[kSumThreads];
-  const Better<T, kLargest> better;
+  const Better<C, kLargest> better;
   for (std::int64_t o = blockIdx.x; o < kept.total; o += gridDim.x) {
     const T* at = x + kept(o).at[0];
-    Best<T> best{at[0], 0};
+    Best<C> best{device_convert<C>(at[0]), 0};
     for (std::int64_t i = threadIdx.x; i < reduced.total; i += kSumThreads)
-      best = better(best, Best<T>{at[reduced(i).at[0]], i});
+      best = better(best, Best<C>{device_convert<C>(at[reduced(i).at[0]]), i});
     best_values[threadIdx.x] = best.value;
     best_at[threadIdx.x] = best.at;
     __syncthreads();
     for (unsigned width = kSumThreads / 2; width > 0; width /= 2) {
       if (threadIdx.x < width) {
-        best = better(best, Best<T>{best_values[threadIdx.x + width], best_at[threadIdx.x + width]});
+        best = better(best, Best<C>{best_values[threadIdx.x + width], best_at[threadIdx.x + width]});
         best_values[threadIdx.x] = best.value;
         best_at[threadIdx.x] = best.at;
       }
       __syncthreads();
     }
     if (threadIdx.x == 0) {
-      if (values) values[o] = best.value;
+      if (values) values[o] = device_convert<T>(best.value);
       if (positions) positions[o] = best.at;
     }
     __syncthreads();
@@ -254,11 +258,11 @@ const Candidates<SumProblem>& sum() {
   static const Candidates<SumProblem> list(
       "sum", {{"columns", "the inner dim is kept: rows of 32 neighbours, segments added in order; bound by memory",
                inner_is_kept,
-               [](const SumProblem& p) { dispatch_float("sum", p.dtype, [&]<class T>(T) { sum_columns<T>(p); }); }},
+               [](const SumProblem& p) { dispatch_number("sum", p.dtype, [&]<class T>(T) { sum_columns<T>(p); }); }},
               {"blocks", "a block for each output; bound by memory", long_sums,
-               [](const SumProblem& p) { dispatch_float("sum", p.dtype, [&]<class T>(T) { sum_blocks<T>(p); }); }},
+               [](const SumProblem& p) { dispatch_number("sum", p.dtype, [&]<class T>(T) { sum_blocks<T>(p); }); }},
               {"naive", "a thread for each output, in f64", always<SumProblem>,
-               [](const SumProblem& p) { dispatch_float("sum", p.dtype, [&]<class T>(T) { sum_naive<T>(p); }); }}});
+               [](const SumProblem& p) { dispatch_number("sum", p.dtype, [&]<class T>(T) { sum_naive<T>(p); }); }}});
   return list;
 }
 
@@ -266,12 +270,12 @@ const Candidates<ExtremeProblem>& extreme() {
   static const Candidates<ExtremeProblem> list(
       "extreme", {{"blocks", "a block for each output; bound by memory", long_rows,
                    [](const ExtremeProblem& p) {
-                     dispatch_float("max", p.dtype, [&]<class T>(T) {
+                     dispatch_number("max", p.dtype, [&]<class T>(T) {
                        p.largest ? extreme_blocks<T, true>(p) : extreme_blocks<T, false>(p);
                      });
                    }},
                   {"naive", "a thread for each output", always<ExtremeProblem>, [](const ExtremeProblem& p) {
-                     dispatch_float("max", p.dtype, [&]<class T>(T) {
+                     dispatch_number("max", p.dtype, [&]<class T>(T) {
                        p.largest ? extreme_naive<T, true>(p) : extreme_naive<T, false>(p);
                      });
                    }}});

@@ -1,6 +1,8 @@
 #include "ops/se_scale/se_scale.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
@@ -26,7 +28,7 @@ struct SeScaleNode final : Node {
 
   Grads backward(const Tensor& gy) override {
     if (grad_enabled()) return composed(gy);
-    return dispatch_float(name(), dtype, [&]<class T>(T) { return fused<T>(gy); });
+    return dispatch_number(name(), dtype, [&]<class T>(T) { return fused<T>(gy); });
   }
 
   template <class T>
@@ -53,7 +55,10 @@ struct SeScaleNode final : Node {
                                needs(1) ? grads[1].data<T>() : nullptr,
                                wants_residual() && relu ? grads[2].data<T>() : nullptr};
     run(
-        "se_scale.backward", gy.device(), [&] { se_scale_backward_candidates<T>().run(p); },
+        "se_scale.backward", gy.device(),
+        [&] {
+          if constexpr (kOnCpu<T>) se_scale_backward_candidates<T>().run(p);
+        },
         [&] { cuda::se_scale_backward<T>().run(p); });
     return grads;
   }
@@ -75,10 +80,12 @@ struct SeScaleNode final : Node {
     Tensor open = empty_like(in);
     const std::int64_t images = in.shape()[0], rows = in.shape()[2] * in.shape()[3], channels = in.shape()[1];
     const auto* words = static_cast<const std::uint32_t*>(bits.data_ptr());
-    dispatch_float(name(), dtype, [&]<class T>(T) {
+    dispatch_number(name(), dtype, [&]<class T>(T) {
       run(
           "se_scale.expand_bits", in.device(),
-          [&] { se_scale_expand_bits(words, images, rows, channels, open.data<T>()); },
+          [&] {
+            if constexpr (kOnCpu<T>) se_scale_expand_bits(words, images, rows, channels, open.data<T>());
+          },
           [&] { cuda::se_scale_expand_bits(words, images * rows * channels, open.data<T>()); });
     });
     return open;
@@ -87,14 +94,15 @@ struct SeScaleNode final : Node {
 
 }  // namespace
 
-Tensor se_scale(const Tensor& x_any, const Tensor& s, const SeScaleOptions& options, const Tensor& residual_any) {
+Tensor se_scale(const Tensor& x_any, const Tensor& s_any, const SeScaleOptions& options, const Tensor& residual_given) {
+  const Tensor s = like_operand(s_any, x_any), residual_any = like_operand(residual_given, x_any);
   const bool fits = x_any.rank() == 4 && s.shape() == Shape{x_any.shape()[0], x_any.shape()[1], 1, 1} &&
                     (!residual_any.defined() || residual_any.shape() == x_any.shape());
   check<ShapeError>(fits, "se_scale: takes x [N,C,H,W], s [N,C,1,1] and a residual like x\n{}",
                     describe({{"x", &x_any}, {"s", &s}, {"residual", &residual_any}}));
   check_same_device("se_scale", {{"x", &x_any}, {"s", &s}, {"residual", &residual_any}});
   check_same_dtype("se_scale", {{"x", &x_any}, {"s", &s}, {"residual", &residual_any}});
-  dispatch_float("se_scale", x_any.dtype(), [](auto) {});
+  check_number("se_scale", x_any);
   const Tensor x = contiguous(x_any, Format::channels_last);
   const Tensor residual = residual_any.defined() ? contiguous(residual_any, Format::channels_last) : Tensor();
   const std::int64_t images = x.shape()[0], channels = x.shape()[1], rows = x.shape()[2] * x.shape()[3];
@@ -107,7 +115,7 @@ Tensor se_scale(const Tensor& x_any, const Tensor& s, const SeScaleOptions& opti
   if (recorded && options.relu && residual.defined())
     bits = empty({4 * se_scale_words(images, rows, channels)}, {.dtype = DType::u8, .device = x.device()});
   const Tensor gates = dense(s.detach(), Format::contiguous);
-  dispatch_float("se_scale", x.dtype(), [&]<class T>(T) {
+  dispatch_number("se_scale", x.dtype(), [&]<class T>(T) {
     const SeScaleForward<T> p{images,
                               rows,
                               channels,
@@ -118,7 +126,11 @@ Tensor se_scale(const Tensor& x_any, const Tensor& s, const SeScaleOptions& opti
                               y.data<T>(),
                               bits.defined() ? static_cast<std::uint32_t*>(bits.data_ptr()) : nullptr};
     run(
-        "se_scale", x.device(), [&] { se_scale_candidates<T>().run(p); }, [&] { cuda::se_scale<T>().run(p); });
+        "se_scale", x.device(),
+        [&] {
+          if constexpr (kOnCpu<T>) se_scale_candidates<T>().run(p);
+        },
+        [&] { cuda::se_scale<T>().run(p); });
   });
   if (recorded) {
     auto node = std::make_shared<SeScaleNode>();

@@ -3,6 +3,7 @@
 //   naive   a thread for each element; the gates' gradients by a thread for each channel of each image
 //   blocks  the gates' gradients by blocks of 32 channels: warps read neighbours, eight rows side by side
 
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "cuda/reduce.cuh"
 #include "ops/se_scale/se_scale_kernels.hpp"
@@ -21,15 +22,16 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(SeScaleForward<T> p) 
   const std::int64_t image = p.rows * p.channels, size = p.images * image;
   // Whole warps take part to the end, for a warp makes a word of bits.
   for (std::int64_t e = global_thread(); e / kWarp * kWarp < size; e += global_threads()) {
-    T v = 0;
+    using C = Compute<T>;
+    C v = 0;
     if (e < size) {
-      v = p.x[e] * p.s[e / image * p.channels + e % p.channels];
-      if (p.residual) v += p.residual[e];
-      if (p.relu && v <= T(0)) v = T(0);
-      p.y[e] = v;
+      v = device_convert<C>(p.x[e]) * device_convert<C>(p.s[e / image * p.channels + e % p.channels]);
+      if (p.residual) v += device_convert<C>(p.residual[e]);
+      if (p.relu && v <= 0) v = 0;
+      p.y[e] = device_convert<T>(v);
     }
     if (!p.bits) continue;
-    const unsigned word = __ballot_sync(kAllLanes, v > T(0));
+    const unsigned word = __ballot_sync(kAllLanes, v > 0);
     if (threadIdx.x % kWarp == 0) p.bits[e / 32] = word;
   }
 }
@@ -43,10 +45,11 @@ void forward(const SeScaleForward<T>& p) {
 // ---- backward
 
 template <class T>
-__device__ T gated(const SeScaleBackward<T>& p, std::int64_t e, std::int64_t gate) {
-  if (p.gate == Gate::from_x && !(p.x[e] * p.s[gate] > T(0))) return T(0);
-  if (p.gate == Gate::from_bits && !bit_at(p.bits, e)) return T(0);
-  return p.gy[e];
+__device__ Compute<T> gated(const SeScaleBackward<T>& p, std::int64_t e, std::int64_t gate) {
+  using C = Compute<T>;
+  if (p.gate == Gate::from_x && !(device_convert<C>(p.x[e]) * device_convert<C>(p.s[gate]) > 0)) return 0;
+  if (p.gate == Gate::from_bits && !bit_at(p.bits, e)) return 0;
+  return device_convert<C>(p.gy[e]);
 }
 
 /// Before elements(): gx or gres may be gy.
@@ -57,9 +60,9 @@ void gates_naive(const SeScaleBackward<T>& p) {
     double sum = 0;
     for (std::int64_t row = 0; row < p.rows; ++row) {
       const std::int64_t e = (n * p.rows + row) * p.channels + c;
-      sum += static_cast<double>(gated(p, e, i)) * static_cast<double>(p.x[e]);
+      sum += device_convert<double>(gated(p, e, i)) * device_convert<double>(p.x[e]);
     }
-    p.gs[i] = static_cast<T>(sum);
+    p.gs[i] = device_convert<T>(sum);
   });
 }
 
@@ -67,9 +70,9 @@ template <class T>
 void elements(const SeScaleBackward<T>& p) {
   each(p.images * p.rows * p.channels, [=] __device__(std::int64_t e) {
     const std::int64_t gate = e / (p.rows * p.channels) * p.channels + e % p.channels;
-    const T g = gated(p, e, gate);
-    if (p.gres) p.gres[e] = g;
-    if (p.gx) p.gx[e] = g * p.s[gate];
+    const Compute<T> g = gated(p, e, gate);
+    if (p.gres) p.gres[e] = device_convert<T>(g);
+    if (p.gx) p.gx[e] = device_convert<T>(g * device_convert<Compute<T>>(p.s[gate]));
   });
 }
 
@@ -83,13 +86,13 @@ __global__ void __launch_bounds__(kWarp* kRowsSide) gates_kernel(SeScaleBackward
   if (c < p.channels)
     for (std::int64_t row = threadIdx.y; row < p.rows; row += kRowsSide) {
       const std::int64_t e = (n * p.rows + row) * p.channels + c;
-      total += static_cast<double>(gated(p, e, n * p.channels + c) * p.x[e]);
+      total += device_convert<double>(gated(p, e, n * p.channels + c) * device_convert<Compute<T>>(p.x[e]));
     }
   sums[threadIdx.y][threadIdx.x] = total;
   __syncthreads();
   if (threadIdx.y == 0 && c < p.channels) {
     for (int r = 1; r < kRowsSide; ++r) total += sums[r][threadIdx.x];
-    p.gs[n * p.channels + c] = static_cast<T>(total);
+    p.gs[n * p.channels + c] = device_convert<T>(total);
   }
 }
 
@@ -125,7 +128,7 @@ const Candidates<SeScaleBackward<T>>& se_scale_backward() {
 }
 template <class T>
 void se_scale_expand_bits(const std::uint32_t* bits, std::int64_t elements, T* open) {
-  each(elements, [=] __device__(std::int64_t e) { open[e] = bit_at(bits, e) ? T(1) : T(0); });
+  each(elements, [=] __device__(std::int64_t e) { open[e] = device_convert<T>(bit_at(bits, e) ? 1.0f : 0.0f); });
 }
 
 #define GRADUS_INSTANTIATE(T)                                         \
@@ -134,6 +137,7 @@ void se_scale_expand_bits(const std::uint32_t* bits, std::int64_t elements, T* o
   template void se_scale_expand_bits(const std::uint32_t*, std::int64_t, T*);
 GRADUS_INSTANTIATE(float)
 GRADUS_INSTANTIATE(double)
+GRADUS_INSTANTIATE(bf16)
 #undef GRADUS_INSTANTIATE
 
 }  // namespace gradus::cuda

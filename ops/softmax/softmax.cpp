@@ -1,6 +1,8 @@
 #include "ops/softmax/softmax.hpp"
 
 #include "autograd/node.hpp"
+#include "ops/autocast.hpp"
+#include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
@@ -52,7 +54,7 @@ struct SoftmaxNode final : Node {
 Tensor apply(bool logarithm, const Tensor& x, std::int64_t wanted) {
   const char* op = logarithm ? "log_softmax" : "softmax";
   const int dim = wrap_dim(op, wanted, x.rank());
-  dispatch_float(op, x.dtype(), [](auto) {});
+  check_number(op, x);
   const Tensor y = empty_like(x);
   const SoftmaxProblem p{logarithm,
                          x.dtype(),
@@ -78,7 +80,7 @@ Tensor apply(bool logarithm, const Tensor& x, std::int64_t wanted) {
 
 }  // namespace
 
-Tensor softmax(const Tensor& x, std::int64_t dim) { return apply(false, x, dim); }
-Tensor log_softmax(const Tensor& x, std::int64_t dim) { return apply(true, x, dim); }
+Tensor softmax(const Tensor& x, std::int64_t dim) { return apply(false, raised(x), dim); }
+Tensor log_softmax(const Tensor& x, std::int64_t dim) { return apply(true, raised(x), dim); }
 
 }  // namespace gradus

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/node.hpp"
+#include "ops/number.hpp"
 #include "ops/run.hpp"
 #include "ops/upsample/upsample_kernels.hpp"
 #include "ops/view/view.hpp"
@@ -61,7 +62,7 @@ void record(const Tensor& y, const Tensor& x, const Resize& resize, bool is_back
 InterpolateProblem problem(const Resize& resize, const Tensor& in, const Tensor& out) {
   InterpolateProblem p{in.dtype(), in.size(0), in.size(1),    in.strides(),  out.strides(),
                        {},         {},         in.data_ptr(), out.data_ptr()};
-  dispatch_float("interpolate", in.dtype(), [&]<class T>(T) {
+  dispatch_float("interpolate", compute_dtype(in.dtype()), [&]<class T>(T) {
     p.rows = taps<T>(resize.in[2], resize.out[2], resize.options);
     p.columns = taps<T>(resize.in[3], resize.out[3], resize.options);
   });
@@ -90,7 +91,7 @@ Tensor backward(const Tensor& gy, const Resize& resize) {
 }  // namespace
 
 Tensor interpolate(const Tensor& x, const InterpolateOptions& options) {
-  dispatch_float("interpolate", x.dtype(), [](auto) {});
+  check_number("interpolate", x);
   check<ShapeError>(x.rank() == 4 && x.size(2) > 0 && x.size(3) > 0,
                     "interpolate: needs [N,C,H,W] with a plane\n  x  {}", describe(x));
   check(options.size.has_value() != options.scale_factor.has_value(),

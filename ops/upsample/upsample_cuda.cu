@@ -2,6 +2,7 @@
 // collects, for each element of the smaller side, from the rows and columns that read it, in their order.
 
 #include "cuda/allocator.hpp"
+#include "cuda/convert.cuh"
 #include "cuda/each.cuh"
 #include "cuda/strided.cuh"
 #include "ops/upsample/upsample_kernels.hpp"
@@ -57,13 +58,16 @@ void forward(const InterpolateProblem& p) {
     const T* low = plane + r.low * in_strides.at[2];
     const T* high = plane + r.high * in_strides.at[2];
     const std::int64_t left = s.low * in_strides.at[3], right = s.high * in_strides.at[3];
-    const T down = static_cast<T>(r.t), across = static_cast<T>(s.t);
-    if (down == T(0) &&
-        across == T(0))  // nearest, or exactly on a pixel: what lies beside does not count, even infinite
+    using C = Compute<T>;
+    const C down = device_convert<C>(r.t), across = device_convert<C>(s.t);
+    const auto at_place = [](const T* row, std::int64_t column) { return device_convert<C>(row[column]); };
+    if (down == C(0) &&
+        across == C(0))  // nearest, or exactly on a pixel: what lies beside does not count, even infinite
       out[offset] = low[left];
     else
-      out[offset] = (1 - down) * ((1 - across) * low[left] + across * low[right]) +
-                    down * ((1 - across) * high[left] + across * high[right]);
+      out[offset] =
+          device_convert<T>((1 - down) * ((1 - across) * at_place(low, left) + across * at_place(low, right)) +
+                            down * ((1 - across) * at_place(high, left) + across * at_place(high, right)));
   });
 }
 
@@ -111,12 +115,13 @@ void backward(const InterpolateProblem& p) {
     std::int64_t at[4];
     const std::int64_t offset = walk.locate(i, at);
     const T* plane = out + at[0] * out_strides.at[0] + at[1] * out_strides.at[1];
-    T sum = 0;
+    using C = Compute<T>;
+    C sum = 0;
     for (std::int64_t a = row_begin[at[2]]; a < row_begin[at[2] + 1]; ++a)
       for (std::int64_t b = column_begin[at[3]]; b < column_begin[at[3] + 1]; ++b)
-        sum += static_cast<T>(rows[a].weight * columns[b].weight) *
-               plane[rows[a].out * out_strides.at[2] + columns[b].out * out_strides.at[3]];
-    in[offset] = sum;
+        sum += device_convert<C>(rows[a].weight * columns[b].weight) *
+               device_convert<C>(plane[rows[a].out * out_strides.at[2] + columns[b].out * out_strides.at[3]]);
+    in[offset] = device_convert<T>(sum);
   });
 }
 
@@ -126,7 +131,7 @@ const Candidates<InterpolateProblem>& interpolate() {
   static const Candidates<InterpolateProblem> list(
       "interpolate", {{"naive", "a thread for each element; bound by memory", always<InterpolateProblem>,
                        [](const InterpolateProblem& p) {
-                         dispatch_float("interpolate", p.dtype, [&]<class T>(T) { forward<T>(p); });
+                         dispatch_number("interpolate", p.dtype, [&]<class T>(T) { forward<T>(p); });
                        }}});
   return list;
 }
@@ -135,7 +140,7 @@ const Candidates<InterpolateProblem>& interpolate_backward() {
   static const Candidates<InterpolateProblem> list(
       "interpolate.backward", {{"naive", "a thread for each element, from all that read it; bound by memory",
                                 always<InterpolateProblem>, [](const InterpolateProblem& p) {
-                                  dispatch_float("interpolate", p.dtype, [&]<class T>(T) { backward<T>(p); });
+                                  dispatch_number("interpolate", p.dtype, [&]<class T>(T) { backward<T>(p); });
                                 }}});
   return list;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/engine.hpp"
+#include "core/number.hpp"
 #include "core/random.hpp"
 #include "ops/candidates.hpp"
 #include "ops/view/view.hpp"
@@ -36,7 +37,8 @@ using Inputs = std::vector<Tensor>;
 using Computation = std::function<std::vector<Tensor>(const Inputs&)>;
 
 /// fn's results and, for a seed that depends on the shapes alone, the gradients of all floating inputs, on the CPU.
-inline std::vector<Tensor> run_on(Device device, const Inputs& inputs, const Computation& fn) {
+/// With bf16_seeds the seeds are numbers that bf16 holds exactly, so that a computation in bf16 can be given the same.
+inline std::vector<Tensor> run_on(Device device, const Inputs& inputs, const Computation& fn, bool bf16_seeds = false) {
   Inputs there;
   for (const Tensor& x : inputs) {
     Tensor y = x.defined() ? to(x.detach(), device) : x;
@@ -49,8 +51,9 @@ inline std::vector<Tensor> run_on(Device device, const Inputs& inputs, const Com
     results.push_back(to(y.detach(), kCpu));
     if (!y.requires_grad()) continue;
     Generator generator{5, static_cast<std::uint64_t>(results.size())};
-    Tensor seed = empty(y.shape(), {.dtype = y.dtype(), .format = y.format()});
+    Tensor seed = empty(y.shape(), {.dtype = compute_dtype(y.dtype()), .format = y.format()});
     uniform_(seed, -1, 1, generator);
+    if (bf16_seeds) seed = to(to(seed, DType::bf16), y.dtype());
     backward(y, to(seed, device), {.retain_graph = true});
   }
   for (const Tensor& x : there)
