@@ -1,12 +1,12 @@
 // The CPU's memory: a caching allocator, and fill, copy and accumulate on strided views.
 //
-// Blocks are rounded to size classes (four to each power of two, so at most a quarter is wasted) and go back to their
-// class's free list, never to the system: in steady state a training step allocates nothing fresh, and so pays no page
-// faults (a fresh 51 MB buffer costs four times its reuse). Small classes are carved from 2 MiB arenas; large ones are
-// mapped alone, in whole 2 MiB pages at a 2 MiB boundary, with huge pages advised. Only when the system refuses memory
-// are cached blocks given back.
+// Freed memory is kept, never given back to the system: in steady state a training step allocates nothing fresh, and so
+// pays no page faults (a fresh 51 MB buffer costs four times its reuse). Small blocks are rounded to size classes (four
+// to each power of two, so at most a quarter is wasted), carved from 2 MiB arenas, and go back to their class's list;
+// large ones come from core/large_blocks.hpp, with huge pages advised. Only when memory runs out are free blocks given
+// back.
 
-#include <sys/mman.h>
+#include <sys/sysinfo.h>
 
 #include <array>
 #include <bit>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/device.hpp"
+#include "core/large_blocks.hpp"
 #include "core/strided.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -31,14 +32,17 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kArena = std::int64_t{2} << 20;
-constexpr std::int64_t kLarge = kArena / 2;  // from here on a block gets a mapping of its own
+constexpr std::int64_t kLarge = kArena / 2;                 // blocks above it are large
+constexpr int kClasses = 72;                                // size classes of small blocks
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 47;  // what a process can address
 
 /// Classes 64, 80, 96, 112, 128, 160, …: (4 + q) * 2^e with q in 1..4, then rounded up to whole cache lines.
 struct SizeClass {
-  int index;
+  int index;  // -1: a large block
   std::int64_t bytes;
 };
 SizeClass size_class(std::int64_t bytes) {
+  if (bytes > kLarge) return {-1, LargeBlocks::round_up(bytes)};
   const auto need = static_cast<std::uint64_t>(std::max(bytes, kAlignment));
   const int exponent = std::bit_width(need - 1) - 3;  // quarter steps of the power of two below
   const std::uint64_t quarter = std::uint64_t{1} << std::max(exponent, 0);
@@ -47,9 +51,17 @@ SizeClass size_class(std::int64_t bytes) {
   return {exponent * 4 + static_cast<int>(quarters) - 5, static_cast<std::int64_t>(rounded)};
 }
 
+/// What the machine has, swap included.
+std::int64_t system_memory() {
+  struct sysinfo info {};
+  ::sysinfo(&info);
+  return static_cast<std::int64_t>((info.totalram + info.totalswap) * info.mem_unit);
+}
+
 class CpuBackend final : public Backend {
  public:
   void* allocate(std::int64_t bytes) override {
+    check<DeviceError>(bytes >= 0 && bytes < kMostBytes, "cpu: cannot allocate {} bytes", bytes);
     const SizeClass c = size_class(bytes);
     std::lock_guard lock(mutex_);
     void* data = take(c, bytes);
@@ -67,7 +79,10 @@ class CpuBackend final : public Backend {
     std::free(data);  // no cache, so that the sanitizer sees every use after free
     stats_.reserved -= c.bytes;
 #else
-    free_[static_cast<std::size_t>(c.index)].push_back(data);
+    if (c.index < 0)
+      large_.give(data, c.bytes);
+    else
+      free_[static_cast<std::size_t>(c.index)].push_back(data);
 #endif
   }
 
@@ -80,10 +95,10 @@ class CpuBackend final : public Backend {
     stats_.peak = stats_.current;
   }
 
-  /// Unmaps the cached large blocks; small ones stay in their arenas.
+  /// Gives the free large blocks' memory back; small ones stay in their arenas.
   void empty_cache() {
     std::lock_guard lock(mutex_);
-    unmap_free_blocks();
+    stats_.reserved -= large_.empty();
   }
 
   void fill(const MemoryView& y, double value) override {
@@ -145,38 +160,23 @@ class CpuBackend final : public Backend {
   }
 
  private:
-  void unmap_free_blocks() {
-    for (std::size_t i = 0; i < free_.size(); ++i) {
-      const std::int64_t bytes = class_bytes_[i];
-      if (bytes < kLarge) continue;
-      for (void* data : free_[i]) ::munmap(data, static_cast<std::size_t>(mapped(bytes)));
-      stats_.reserved -= mapped(bytes) * static_cast<std::int64_t>(free_[i].size());
-      free_[i].clear();
-    }
-  }
-
-  static std::int64_t mapped(std::int64_t bytes) { return (bytes + kArena - 1) / kArena * kArena; }
-
   void* take(SizeClass c, std::int64_t asked) {
-    const auto index = static_cast<std::size_t>(c.index);
-    check<DeviceError>(index < free_.size() && asked >= 0, "cpu: cannot allocate {} bytes", asked);
-    class_bytes_[index] = c.bytes;
-    auto& list = free_[index];
+#ifdef GRADUS_ASAN
+    ++stats_.system_allocations;
+    void* data = std::aligned_alloc(kAlignment, static_cast<std::size_t>((c.bytes + 63) / 64 * 64));
+    if (!data) out_of_memory(asked);
+    stats_.reserved += c.bytes;
+    return data;
+#else
+    if (c.index < 0) return take_large(c.bytes, asked);
+    auto& list = free_[static_cast<std::size_t>(c.index)];
     if (!list.empty()) {
       void* data = list.back();
       list.pop_back();
       return data;
     }
-    ++stats_.system_allocations;
-#ifdef GRADUS_ASAN
-    void* data = std::aligned_alloc(kAlignment, static_cast<std::size_t>(c.bytes));
-    if (!data) out_of_memory(asked);
-    stats_.reserved += c.bytes;
-    return data;
-#else
-    if (c.bytes >= kLarge) return map(mapped(c.bytes), asked);
     if (arena_left_ < c.bytes) {  // what is left of the old arena is lost: less than one block
-      arena_ = static_cast<char*>(map(kArena, asked));
+      arena_ = static_cast<char*>(take_large(kArena, asked));
       arena_left_ = kArena;
     }
     void* data = arena_;
@@ -186,25 +186,17 @@ class CpuBackend final : public Backend {
 #endif
   }
 
-  /// `bytes` (whole arenas) at a 2 MiB boundary: maps one arena more and gives the ends back.
-  void* map(std::int64_t bytes, std::int64_t asked) {
-    const auto size = static_cast<std::size_t>(bytes), arena = static_cast<std::size_t>(kArena);
-    const auto reserve = [&] {
-      return ::mmap(nullptr, size + arena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    };
-    void* raw = reserve();
-    if (raw == MAP_FAILED) {
-      unmap_free_blocks();
-      raw = reserve();
+  [[maybe_unused]] void* take_large(std::int64_t bytes, std::int64_t asked) {
+    static const std::int64_t most = system_memory();
+    LargeBlocks::Taken taken = large_.take(bytes, most - stats_.reserved);
+    if (taken.data == nullptr) {
+      stats_.reserved -= large_.empty();
+      taken = large_.take(bytes, most - stats_.reserved);
     }
-    if (raw == MAP_FAILED) out_of_memory(asked);
-    const auto address = reinterpret_cast<std::uintptr_t>(raw);
-    const std::uintptr_t begin = (address + arena - 1) / arena * arena;
-    if (begin > address) ::munmap(raw, begin - address);
-    ::munmap(reinterpret_cast<void*>(begin + size), address + arena - begin);
-    ::madvise(reinterpret_cast<void*>(begin), size, MADV_HUGEPAGE);
-    stats_.reserved += bytes;
-    return reinterpret_cast<void*>(begin);
+    if (taken.data == nullptr) out_of_memory(asked);
+    stats_.system_allocations += taken.fresh > 0;
+    stats_.reserved += taken.fresh;
+    return taken.data;
   }
 
   [[noreturn]] void out_of_memory(std::int64_t asked) const {
@@ -214,8 +206,8 @@ class CpuBackend final : public Backend {
 
   mutable std::mutex mutex_;
   MemoryStats stats_;
-  std::array<std::vector<void*>, 160> free_;
-  std::array<std::int64_t, 160> class_bytes_{};
+  LargeBlocks large_;
+  std::array<std::vector<void*>, kClasses> free_;
   [[maybe_unused]] char* arena_ = nullptr;
   [[maybe_unused]] std::int64_t arena_left_ = 0;
 };
