@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "autograd/autocast.hpp"
+#include "autograd/claim.hpp"
 #include "autograd/finite.hpp"
 
 namespace gradus {
@@ -21,6 +23,20 @@ struct SumNode final : Node {
 /// of a sum is an expanded view).
 bool owned(const Tensor& g) { return g.unique_storage() && g.is_dense(); }
 
+/// Whether no two elements of g share memory: dense, or a slice of something dense.
+bool apart(const Tensor& g) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> steps;  // of the dims that matter: stride, size
+  for (int d = 0; d < g.rank(); ++d)
+    if (g.shape()[d] != 1) steps.emplace_back(g.strides()[d], g.shape()[d]);
+  std::sort(steps.begin(), steps.end());
+  std::int64_t reach = 1;  // elements that the dims so far take up
+  for (const auto& [stride, size] : steps) {
+    if (stride < reach) return false;
+    reach = stride * size;
+  }
+  return true;
+}
+
 /// Gradients on their way, by the node they are for.
 class GradMap {
  public:
@@ -31,7 +47,6 @@ class GradMap {
     auto [slot, first] = grads_.try_emplace(node, std::move(g));
     if (first) return;
     Tensor& sum = slot->second;
-    const auto reusable = [&](const Tensor& t) { return !record_ && owned(t) && !t.requires_grad(); };
     if (!reusable(sum) && reusable(g))
       std::swap(sum, g);  // addition commutes: write into the one that nobody else holds
     if (!reusable(sum)) {
@@ -43,6 +58,11 @@ class GradMap {
       sum.accumulate_(g);  // nobody else holds it
     }
   }
+  /// The sum so far, if it may be written to, and then nothing is left here; undefined otherwise.
+  Tensor take_reusable(Node* node) {
+    const auto found = grads_.find(node);
+    return found != grads_.end() && reusable(found->second) ? take(node) : Tensor();
+  }
   bool has(Node* node) const { return grads_.contains(node); }
   Tensor take(Node* node) {
     auto found = grads_.find(node);
@@ -52,8 +72,24 @@ class GradMap {
   }
 
  private:
+  bool reusable(const Tensor& t) const { return !record_ && t.unique_storage() && apart(t) && !t.requires_grad(); }
+
   std::unordered_map<Node*, Tensor> grads_;
   bool record_;
+};
+
+thread_local GradMap* claimable_from = nullptr;  // of the rule that runs on this thread
+
+/// Lets the rule that runs until this is destroyed claim from `grads`. Rules nest: recompute runs a backward in one.
+class Claimable {
+ public:
+  explicit Claimable(GradMap& grads) : before_(std::exchange(claimable_from, &grads)) {}
+  ~Claimable() { claimable_from = before_; }
+  Claimable(const Claimable&) = delete;
+  Claimable& operator=(const Claimable&) = delete;
+
+ private:
+  GradMap* before_;
 };
 
 /// Everything below the outputs, newest first. Walks with a stack, never by recursion.
@@ -146,7 +182,10 @@ void step(Node& node, Tensor gy, GradMap& grads, const Run& run) {
                     node.name());
   const Scope scope(node.where);
   const Pruned pruned(node, run.only);
-  Grads g = node.backward(gy);
+  Grads g = [&] {
+    const Claimable claimable(grads);
+    return node.backward(gy);
+  }();
   gy = Tensor();
   check<GraphError>(g.size() == node.inputs.size(), "{}: its backward returned {} gradients for {} inputs", node.name(),
                     g.size(), node.inputs.size());
@@ -222,6 +261,11 @@ Tensor seed_for(const char* op, const Tensor& y, const Tensor& seed) {
 }
 
 }  // namespace
+
+Tensor claim_gradient(const Node& node, std::size_t i) {
+  return claimable_from != nullptr && node.needs(i) ? claimable_from->take_reusable(node.inputs[i].node.get())
+                                                    : Tensor();
+}
 
 void backward(const Tensor& loss, const Tensor& seed, const BackwardOptions& options) {
   GradMap grads(options.create_graph);

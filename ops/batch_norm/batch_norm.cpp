@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "autograd/claim.hpp"
 #include "autograd/node.hpp"
 #include "autograd/recompute.hpp"
 #include "ops/autocast.hpp"
@@ -17,6 +18,33 @@ namespace {
 
 /// The order in which x is [rows, channels] in memory.
 Format rows_of_channels(const Tensor& x) { return x.rank() == 4 ? Format::channels_last : Format::contiguous; }
+
+/// Of so few values per channel the gradient is computed in double (see few_values_gx).
+constexpr std::int64_t kFewValues = 8;
+
+/// Elements from one row of channels to the next, where x is such rows at equal distances: dense, or the first channels
+/// of a dense block. 0 where it is not.
+std::int64_t row_stride(const Tensor& x) {
+  const Shape& shape = x.shape();
+  const Strides& strides = x.strides();
+  if (x.is_contiguous(rows_of_channels(x))) return shape[1];
+  if (shape[1] != 1 && strides[1] != 1) return 0;
+  std::int64_t stride = 0, rows = 1;  // rows so far, from the innermost dim outwards
+  for (const int d : {3, 2, 0}) {
+    if (d >= x.rank() || shape[d] == 1) continue;
+    if (stride == 0) stride = strides[d];
+    if (strides[d] != rows * stride) return 0;
+    rows *= shape[d];
+  }
+  return stride >= shape[1] ? stride : 0;
+}
+
+/// x in an order that the kernels read: itself, or a dense copy. Only the CPU's kernels, and only without a mask, know
+/// rows with gaps.
+Tensor readable(const Tensor& x, bool with_mask) {
+  const bool gaps = x.device() == kCpu && !with_mask && row_stride(x) > 0 && x.numel() > kFewValues * x.shape()[1];
+  return gaps ? x.detach() : dense(x, rows_of_channels(x));
+}
 
 struct BatchNormNode final : Node {
   BatchNormOptions options;
@@ -44,14 +72,21 @@ struct BatchNormNode final : Node {
   /// residual, which would have to be kept instead.
   bool can_rematerialise() const override { return residual_at == 0; }
   Tensor rematerialise() override {
-    const Format order = rows_of_channels(x.get(*this));
-    const Tensor in = dense(x.get(*this), order);
+    const Tensor in = readable(x.get(*this), false);
+    const Format order = rows_of_channels(in);
     Tensor y = empty(in.shape(), {.dtype = dtype, .device = in.device(), .format = order});
     dispatch_number(name(), dtype, [&]<class T>(T) {
       const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
-      const BatchNormApply<T> p{
-          rows,         channels,    in.data<T>(), nullptr, scale.data<Compute<T>>(), shift.data<Compute<T>>(),
-          options.relu, y.data<T>(), nullptr};
+      const BatchNormApply<T> p{.rows = rows,
+                                .channels = channels,
+                                .x_stride = row_stride(in),
+                                .x = in.data<T>(),
+                                .residual = nullptr,
+                                .scale = scale.data<Compute<T>>(),
+                                .shift = shift.data<Compute<T>>(),
+                                .relu = options.relu,
+                                .y = y.data<T>(),
+                                .mask = nullptr};
       run(
           "batch_norm.rematerialise", in.device(),
           [&] {
@@ -71,8 +106,8 @@ struct BatchNormNode final : Node {
 
   template <class T>
   Grads fused(const Tensor& gy) {
-    const Format order = rows_of_channels(x.get(*this));
-    const Tensor in = dense(x.get(*this), order);  // a slice of a dense block is made dense for as long as this takes
+    const Tensor in = readable(x.get(*this), mask.defined());
+    const Format order = rows_of_channels(in);
     const std::int64_t channels = in.shape()[1], rows = channels == 0 ? 0 : in.numel() / channels;
     // A gradient that nobody else will look at is overwritten by the one that takes its place.
     const bool spare = !gy.is_contiguous(order) || gy.unique_storage();
@@ -81,13 +116,19 @@ struct BatchNormNode final : Node {
 
     Grads grads(inputs.size());
     const TensorOptions per_channel{.dtype = compute_dtype(dtype), .device = gy.device()};
+    const TensorOptions like_rows{.dtype = dtype, .device = gy.device(), .format = order};
     if (wants(weight_at)) grads[weight_at] = empty({channels}, per_channel);
     if (wants(bias_at)) grads[bias_at] = empty({channels}, per_channel);
-    if (wants(residual_at)) grads[residual_at] = !options.relu || spare ? g : empty_like(in);
-    if (needs(0)) grads[0] = spare && !wants(residual_at) ? g : empty_like(in);
+    if (wants(residual_at)) grads[residual_at] = !options.relu || spare ? g : empty(in.shape(), like_rows);
+    // The layers of a dense block all read its channels: each adds to their gradient where it lies.
+    Tensor so_far;
+    if (in.device() == kCpu && rows > kFewValues) so_far = claim_gradient(*this, 0);
+    if (so_far.defined() && row_stride(so_far) == 0) so_far = dense(so_far, order);
+    const bool add = so_far.defined();
+    if (needs(0)) grads[0] = add ? so_far : spare && !wants(residual_at) ? g : empty(in.shape(), like_rows);
 
     const auto on_cpu = [&] {
-      if constexpr (kOnCpu<T>) fused_on_cpu<T>(in, g, gate, rows, channels, grads);
+      if constexpr (kOnCpu<T>) fused_on_cpu<T>(in, g, gate, rows, channels, add, grads);
     };
     const auto on_cuda = [&] {
       cuda::batch_norm_backward<T>().run(
@@ -113,7 +154,7 @@ struct BatchNormNode final : Node {
   }
 
   template <class T>
-  void fused_on_cpu(const Tensor& in, const Tensor& g, Gate gate, std::int64_t rows, std::int64_t channels,
+  void fused_on_cpu(const Tensor& in, const Tensor& g, Gate gate, std::int64_t rows, std::int64_t channels, bool add,
                     Grads& grads) const {
     const auto n = static_cast<std::size_t>(channels);
     const double* mu = mean.data<double>();
@@ -122,10 +163,11 @@ struct BatchNormNode final : Node {
     const T* t = shift.data<T>();
     const auto* bits = mask.defined() ? static_cast<const std::uint32_t*>(mask.data_ptr()) : nullptr;
     const std::vector<T> center(mu, mu + n);
+    const std::int64_t x_stride = row_stride(in);
     std::vector<double> sum_g(n), sum_gx(n);
     if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at))
-      batch_norm_backward_reduce<T>(
-          {rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), sum_g.data(), sum_gx.data()});
+      batch_norm_backward_reduce<T>({rows, channels, x_stride, in.data<T>(), g.data<T>(), gate, s, t, bits,
+                                     center.data(), sum_g.data(), sum_gx.data()});
     for (std::size_t c = 0; c < n && wants(weight_at); ++c)
       grads[weight_at].data<T>()[c] = static_cast<T>(sum_gx[c] * istd[c]);
     for (std::size_t c = 0; c < n && wants(bias_at); ++c) grads[bias_at].data<T>()[c] = static_cast<T>(sum_g[c]);
@@ -145,14 +187,28 @@ struct BatchNormNode final : Node {
     const bool few = options.training && gx != nullptr && rows <= kFewValues;
     const std::vector<T> exact =
         few ? few_values_gx<T>(rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits) : std::vector<T>{};
-    batch_norm_backward_apply<T>(
-        {rows, channels, in.data<T>(), g.data<T>(), gate, s, t, bits, center.data(), s, b.data(), c0.data(), gx, gres});
+    batch_norm_backward_apply<T>({.rows = rows,
+                                  .channels = channels,
+                                  .x_stride = x_stride,
+                                  .x = in.data<T>(),
+                                  .gy = g.data<T>(),
+                                  .gate = gate,
+                                  .scale = s,
+                                  .shift = t,
+                                  .mask = bits,
+                                  .mean = center.data(),
+                                  .a = s,
+                                  .b = b.data(),
+                                  .c = c0.data(),
+                                  .add = add,
+                                  .gx = gx,
+                                  .gx_stride = gx != nullptr ? row_stride(grads[0]) : 0,
+                                  .gres = gres});
     std::copy(exact.begin(), exact.end(), gx);
   }
 
   /// Of a handful of values per channel, the terms of gx cancel almost entirely (of two values, all but eps / var of
   /// them), and with them the digits of f32: so all of it in double, statistics included.
-  static constexpr std::int64_t kFewValues = 8;
   template <class T>
   std::vector<T> few_values_gx(std::int64_t rows, std::int64_t channels, const T* in, const T* gy, Gate gate,
                                const T* s, const T* t, const std::uint32_t* bits) const {
@@ -291,7 +347,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
   const Tensor residual_any = like_operand(residual_given, x_any);
   check_operands(x_any, running_mean, running_var, weight, bias, options, residual_any);
   const Format order = rows_of_channels(x_any);
-  const Tensor x = dense(x_any, order);
+  const Tensor x = readable(x_any, options.relu && residual_any.defined());
   const Tensor residual = residual_any.defined() ? contiguous(residual_any, order) : Tensor();
   const std::int64_t channels = x.shape()[1], rows = channels == 0 ? 0 : x.numel() / channels;
   const TensorOptions like{.dtype = compute_dtype(x.dtype()), .device = x.device()};
@@ -331,7 +387,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
       if constexpr (kOnCpu<T>) {
         std::vector<double> mean, var;
         if (options.training) {
-          Moments moments = batch_norm_stats(x.data<T>(), rows, channels);
+          Moments moments = batch_norm_stats(x.data<T>(), rows, channels, row_stride(x));
           mean = std::move(moments.mean);
           var = std::move(moments.m2);
           for (double& v : var) v /= static_cast<double>(moments.count);
@@ -353,7 +409,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
         std::copy(s.scale.begin(), s.scale.end(), scale);
         std::copy(s.shift.begin(), s.shift.end(), shift);
         batch_norm_apply<T>(
-            {rows, channels, x.data<T>(), residual_data, scale, shift, options.relu, y.data<T>(), mask});
+            {rows, channels, row_stride(x), x.data<T>(), residual_data, scale, shift, options.relu, y.data<T>(), mask});
       }
     };
     const auto on_cuda = [&] {

@@ -27,7 +27,7 @@ bool open_at(const Problem& p, const RowBlocks& blocks, int64_t row, int64_t c) 
   if (p.gate == Gate::none) return true;
   if (p.gate == Gate::from_bits) return bit_of(p.mask, blocks, row, c);
   // In T, as the forward pass computed it.
-  return std::fma(p.x[row * p.channels + c], p.scale[c], p.shift[c]) > 0;
+  return std::fma(p.x[row * p.x_stride + c], p.scale[c], p.shift[c]) > 0;
 }
 
 // ---- reference
@@ -37,10 +37,10 @@ void stats_reference(const BatchNormStats<T>& p) {
   Moments& m = *p.moments;
   for (int64_t c = 0; c < p.channels; ++c) {
     double mean = 0, m2 = 0;
-    for (int64_t i = 0; i < p.rows; ++i) mean += static_cast<double>(p.x[i * p.channels + c]);
+    for (int64_t i = 0; i < p.rows; ++i) mean += static_cast<double>(p.x[i * p.x_stride + c]);
     if (p.rows > 0) mean /= static_cast<double>(p.rows);
     for (int64_t i = 0; i < p.rows; ++i) {
-      const double d = static_cast<double>(p.x[i * p.channels + c]) - mean;
+      const double d = static_cast<double>(p.x[i * p.x_stride + c]) - mean;
       m2 += d * d;
     }
     m.mean[static_cast<std::size_t>(c)] = mean;
@@ -55,7 +55,8 @@ void apply_reference(const BatchNormApply<T>& p) {
   for (int64_t i = 0; i < p.rows; ++i)
     for (int64_t c = 0; c < p.channels; ++c) {
       const int64_t at = i * p.channels + c;
-      double v = static_cast<double>(p.x[at]) * static_cast<double>(p.scale[c]) + static_cast<double>(p.shift[c]);
+      double v = static_cast<double>(p.x[i * p.x_stride + c]) * static_cast<double>(p.scale[c]) +
+                 static_cast<double>(p.shift[c]);
       if (p.residual != nullptr) v += static_cast<double>(p.residual[at]);
       p.y[at] = static_cast<T>(p.relu && v <= 0 ? 0 : v);
       if (p.mask != nullptr && p.y[at] > 0) {
@@ -72,9 +73,9 @@ void reduce_reference(const BatchNormReduce<T>& p) {
     p.sum_g[c] = p.sum_gx[c] = 0;
     for (int64_t i = 0; i < p.rows; ++i) {
       if (!open_at(p, blocks, i, c)) continue;
-      const int64_t at = i * p.channels + c;
-      p.sum_g[c] += static_cast<double>(p.gy[at]);
-      p.sum_gx[c] += static_cast<double>(p.gy[at]) * (static_cast<double>(p.x[at]) - static_cast<double>(p.mean[c]));
+      const auto g = static_cast<double>(p.gy[i * p.channels + c]);
+      p.sum_g[c] += g;
+      p.sum_gx[c] += g * (static_cast<double>(p.x[i * p.x_stride + c]) - static_cast<double>(p.mean[c]));
     }
   }
 }
@@ -86,11 +87,12 @@ void backward_reference(const BatchNormBackward<T>& p) {
     for (int64_t c = 0; c < p.channels; ++c) {
       const int64_t at = i * p.channels + c;
       const double g = open_at(p, blocks, i, c) ? static_cast<double>(p.gy[at]) : 0;
-      if (p.gx != nullptr)
-        p.gx[at] = static_cast<T>(
-            static_cast<double>(p.a[c]) * g +
-            (static_cast<double>(p.b[c]) * (static_cast<double>(p.x[at]) - static_cast<double>(p.mean[c])) +
-             static_cast<double>(p.c[c])));
+      if (p.gx != nullptr) {
+        T& gx = p.gx[i * p.gx_stride + c];
+        const double distance = static_cast<double>(p.x[i * p.x_stride + c]) - static_cast<double>(p.mean[c]);
+        gx = static_cast<T>((p.add ? static_cast<double>(gx) : 0.0) + static_cast<double>(p.a[c]) * g +
+                            (static_cast<double>(p.b[c]) * distance + static_cast<double>(p.c[c])));
+      }
       if (p.gres != nullptr) p.gres[at] = static_cast<T>(g);
     }
 }
@@ -110,7 +112,7 @@ void merge(double* mean, double* m2, double count, const double* part_mean, cons
 
 template <class T>
 void stats_rows(const BatchNormStats<T>& p) {
-  const RowBlocks blocks(p.rows, p.channels, kMomentRows);
+  const RowBlocks blocks(p.rows, p.channels, kMomentRows, p.x_stride == p.channels);
   const auto c_size = static_cast<std::size_t>(p.channels), width = static_cast<std::size_t>(blocks.width);
   std::vector<Moments> parts(static_cast<std::size_t>(blocks.chunks()));
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
@@ -121,10 +123,10 @@ void stats_rows(const BatchNormStats<T>& p) {
     std::vector<double> mean(c_size), m2(c_size);
     T *shift = scratch.data(), *s1 = shift + width, *s2 = s1 + width;
     blocks.each(chunk, p.rows, [&](int64_t, int64_t row, int64_t n) {
-      const T* x = p.x + row * p.channels;
+      const T* x = p.x + row * p.x_stride;
       // Distances from the block's first row: small numbers, so that nothing cancels where the mean is far from 0.
       for (std::size_t j = 0; j < width; ++j) shift[j] = x[j % c_size];
-      channel_rows<T>().moments(x, n * p.channels, blocks.width, shift, s1, s2);
+      channel_rows<T>().moments(x, blocks.repeat * p.x_stride, n * p.channels, blocks.width, shift, s1, s2);
       for (std::size_t c = 0; c < c_size; ++c) {
         double sum = 0, squares = 0;
         for (std::size_t j = c; j < width; j += c_size) {
@@ -145,13 +147,14 @@ void stats_rows(const BatchNormStats<T>& p) {
 
 template <class T>
 void apply_rows(const BatchNormApply<T>& p) {
-  const RowBlocks blocks(p.rows, p.channels);
+  const RowBlocks blocks(p.rows, p.channels, 1, p.x_stride == p.channels);
   const std::vector<T> scale = blocks.repeated(p.scale), shift = blocks.repeated(p.shift);
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
     blocks.each(chunk, p.rows, [&](int64_t block, int64_t row, int64_t n) {
       const int64_t at = row * p.channels, elements = n * p.channels;
-      channel_rows<T>().apply(p.x + at, p.residual != nullptr ? p.residual + at : nullptr, scale.data(), shift.data(),
-                              p.relu, p.y + at, elements, blocks.width);
+      channel_rows<T>().apply(p.x + row * p.x_stride, blocks.repeat * p.x_stride,
+                              p.residual != nullptr ? p.residual + at : nullptr, scale.data(), shift.data(), p.relu,
+                              p.y + at, elements, blocks.width);
       if (p.mask != nullptr) channel_rows<T>().gate_bits(p.y + at, elements, p.mask + block * block_words(blocks));
     });
   });
@@ -178,7 +181,7 @@ const T* by_bits(const Problem& p, const RowBlocks& blocks, int64_t block, int64
 
 template <class T>
 void reduce_rows(const BatchNormReduce<T>& p) {
-  const RowBlocks blocks(p.rows, p.channels);
+  const RowBlocks blocks(p.rows, p.channels, 1, p.x_stride == p.channels);
   const auto c_size = static_cast<std::size_t>(p.channels), width = static_cast<std::size_t>(blocks.width);
   const std::vector<T> mean = blocks.repeated(p.mean);
   const GateOperands<T, BatchNormReduce<T>> gate(p, blocks);
@@ -191,8 +194,8 @@ void reduce_rows(const BatchNormReduce<T>& p) {
     blocks.each(chunk, p.rows, [&](int64_t block, int64_t row, int64_t n) {
       const int64_t at = row * p.channels, elements = n * p.channels;
       const T* g = by_bits(p, blocks, block, at, elements, s2 + width);
-      channel_rows<T>().reduce(g, p.x + at, mean.data(), gate.scale.data(), gate.shift.data(), p.gate == Gate::from_x,
-                               elements, blocks.width, s1, s2);
+      channel_rows<T>().reduce(g, p.x + row * p.x_stride, blocks.repeat * p.x_stride, mean.data(), gate.scale.data(),
+                               gate.shift.data(), p.gate == Gate::from_x, elements, blocks.width, s1, s2);
       for (std::size_t r = 0; r < width; r += c_size)
         for (std::size_t c = 0; c < c_size; ++c) {
           sum_g[c] += static_cast<double>(s1[r + c]);
@@ -211,7 +214,8 @@ void reduce_rows(const BatchNormReduce<T>& p) {
 
 template <class T>
 void backward_rows(const BatchNormBackward<T>& p) {
-  const RowBlocks blocks(p.rows, p.channels);
+  const bool joined = p.x_stride == p.channels && (p.gx == nullptr || p.gx_stride == p.channels);
+  const RowBlocks blocks(p.rows, p.channels, 1, joined);
   const std::vector<T> mean = blocks.repeated(p.mean), a = blocks.repeated(p.a), b = blocks.repeated(p.b),
                        c = blocks.repeated(p.c);
   const GateOperands<T, BatchNormBackward<T>> gate(p, blocks);
@@ -220,20 +224,23 @@ void backward_rows(const BatchNormBackward<T>& p) {
     const auto scratch = std::make_unique_for_overwrite<T[]>(own ? static_cast<std::size_t>(blocks.elements()) : 1);
     blocks.each(chunk, p.rows, [&](int64_t block, int64_t row, int64_t n) {
       const int64_t at = row * p.channels, elements = n * p.channels;
+      const T* x = p.x + row * p.x_stride;
+      const int64_t x_step = blocks.repeat * p.x_stride;
       T* gres = p.gres != nullptr ? p.gres + at : nullptr;
       const T* g = by_bits(p, blocks, block, at, elements, own ? scratch.get() : gres);
       bool gate_here = p.gate == Gate::from_x;
       if (gres != nullptr && g != gres) {
         if (gate_here)
-          channel_rows<T>().gate_by_x(g, p.x + at, gate.scale.data(), gate.shift.data(), elements, blocks.width, gres);
+          channel_rows<T>().gate_by_x(g, x, x_step, gate.scale.data(), gate.shift.data(), elements, blocks.width, gres);
         else
           std::copy(g, g + elements, gres);
         g = gres;
         gate_here = false;
       }
       if (p.gx != nullptr)
-        channel_rows<T>().combine(g, p.x + at, mean.data(), gate.scale.data(), gate.shift.data(), gate_here, a.data(),
-                                  b.data(), c.data(), p.gx + at, elements, blocks.width);
+        channel_rows<T>().combine(g, x, x_step, mean.data(), gate.scale.data(), gate.shift.data(), gate_here, a.data(),
+                                  b.data(), c.data(), p.add, p.gx + row * p.gx_stride, blocks.repeat * p.gx_stride,
+                                  elements, blocks.width);
     });
   });
 }
@@ -298,10 +305,10 @@ const Candidates<BatchNormBackward<T>>& batch_norm_backward_candidates() {
 }
 
 template <class T>
-Moments batch_norm_stats(const T* x, int64_t rows, int64_t channels) {
+Moments batch_norm_stats(const T* x, int64_t rows, int64_t channels, int64_t x_stride) {
   Moments m{rows, std::vector<double>(static_cast<std::size_t>(channels)),
             std::vector<double>(static_cast<std::size_t>(channels))};
-  batch_norm_stats_candidates<T>().run({rows, channels, x, &m});
+  batch_norm_stats_candidates<T>().run({rows, channels, x_stride, x, &m});
   return m;
 }
 template <class T>
@@ -331,7 +338,7 @@ void batch_norm_expand_mask(const std::uint32_t* mask, int64_t rows, int64_t cha
 
 #define GRADUS_INSTANTIATE(T)                                                                            \
   template ScaleShift batch_norm_scale_shift(int64_t, const double*, const double*, const T*, const T*); \
-  template Moments batch_norm_stats(const T*, int64_t, int64_t);                                         \
+  template Moments batch_norm_stats(const T*, int64_t, int64_t, int64_t);                                \
   template void batch_norm_apply(const BatchNormApply<T>&);                                              \
   template void batch_norm_backward_reduce(const BatchNormReduce<T>&);                                   \
   template void batch_norm_backward_apply(const BatchNormBackward<T>&);                                  \

@@ -114,7 +114,7 @@ void apply(const BatchNormApply<T>& p, bool fours) {
 }
 template <class T>
 BatchNormApply<T> apply_of(const BatchNormForward<T>& p) {
-  return {p.rows, p.channels, p.x, p.residual, p.scale, p.shift, p.relu, p.y, p.mask};
+  return {p.rows, p.channels, p.channels, p.x, p.residual, p.scale, p.shift, p.relu, p.y, p.mask};
 }
 
 /// Outside training: statistics are what was tracked.

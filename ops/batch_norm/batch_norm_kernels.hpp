@@ -1,7 +1,8 @@
 #pragma once
-// Kernels of batch normalisation on plain pointers: x is dense [rows, channels], which is what a channels-last
-// [N,C,H,W] is with rows = N*H*W. T is float or double, on CUDA also bf16, whose per-channel numbers (Compute<T>) are
-// f32. Statistics and sums are kept in double.
+// Kernels of batch normalisation on plain pointers: matrices are dense [rows, channels], which is what a channels-last
+// [N,C,H,W] is with rows = N*H*W. On the CPU x and gx may have longer rows, x_stride and gx_stride elements apart: the
+// first channels of a dense block (not where a mask is kept). T is float or double, on CUDA also bf16, whose
+// per-channel numbers (Compute<T>) are f32. Statistics and sums are kept in double.
 //
 // The four steps are separate so that others can take over a part:
 //  - statistics may come from the convolution that produces x: it hands its per-task moments to combine_moments();
@@ -41,13 +42,13 @@ ScaleShift batch_norm_scale_shift(std::int64_t channels, const double* mean, con
 
 /// Moments of x's columns.
 template <class T>
-Moments batch_norm_stats(const T* x, std::int64_t rows, std::int64_t channels);
+Moments batch_norm_stats(const T* x, std::int64_t rows, std::int64_t channels, std::int64_t x_stride);
 
 /// y = act(x * scale + shift + residual). residual may be null; mask, if not null, receives y > 0 as
 /// batch_norm_mask_words() words.
 template <class T>
 struct BatchNormApply {
-  std::int64_t rows, channels;
+  std::int64_t rows, channels, x_stride;
   const T* x;
   const T* residual;
   const Compute<T>* scale;  // [channels]
@@ -62,7 +63,7 @@ void batch_norm_apply(const BatchNormApply<T>& p);
 /// With g = gy where the gate is open and 0 elsewhere, per channel: sum of g, and sum of g * (x - mean).
 template <class T>
 struct BatchNormReduce {
-  std::int64_t rows, channels;
+  std::int64_t rows, channels, x_stride;
   const T* x;
   const T* gy;
   Gate gate;
@@ -76,11 +77,11 @@ struct BatchNormReduce {
 template <class T>
 void batch_norm_backward_reduce(const BatchNormReduce<T>& p);
 
-/// gx = a * g + b * (x - mean) + c per channel, and g itself. gx or gres may be gy, element by element; each may be
-/// null.
+/// gx = a * g + b * (x - mean) + c per channel, or gx += that, and g itself. gx or gres may be gy, element by element;
+/// each may be null.
 template <class T>
 struct BatchNormBackward {
-  std::int64_t rows, channels;
+  std::int64_t rows, channels, x_stride;
   const T* x;
   const T* gy;
   Gate gate;
@@ -91,7 +92,9 @@ struct BatchNormBackward {
   const T* a;  // [channels]
   const T* b;
   const T* c;
+  bool add;  // to what gx holds
   T* gx;
+  std::int64_t gx_stride;
   T* gres;
 };
 template <class T>
@@ -106,7 +109,7 @@ void batch_norm_expand_mask(const std::uint32_t* mask, std::int64_t rows, std::i
 // The choices (ops/candidates.hpp): `reference`, plain loops in double, and `rows`, vector code over blocks of rows.
 template <class T>
 struct BatchNormStats {
-  std::int64_t rows, channels;
+  std::int64_t rows, channels, x_stride;
   const T* x;
   Moments* moments;
 };

@@ -3,12 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 
 #include "autograd/gradcheck.hpp"
 #include "autograd/recompute.hpp"
 #include "core/parallel.hpp"
 #include "core/random.hpp"
 #include "ops/batch_norm/batch_norm_kernels.hpp"
+#include "ops/cat/cat.hpp"
+#include "ops/cat/concat_buffer.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
 #include "ops/view/view.hpp"
@@ -124,9 +127,9 @@ TEST_CASE("batch_norm: statistics survive a mean far from zero and a constant ch
   Generator generator{1, 0};
   normal_(x, 10000, 1, generator);
   x.detach().as_strided({64}, {2}, 1).fill_(12345.678);
-  const Moments fast = batch_norm_stats(x.data<float>(), 64, 2);
+  const Moments fast = batch_norm_stats(x.data<float>(), 64, 2, 2);
   const ForceReference force;
-  const Moments plain = batch_norm_stats(x.data<float>(), 64, 2);
+  const Moments plain = batch_norm_stats(x.data<float>(), 64, 2, 2);
   CHECK(fast.mean[0] == doctest::Approx(plain.mean[0]).epsilon(1e-9));
   CHECK(fast.m2[0] == doctest::Approx(plain.m2[0]).epsilon(1e-5));
   CHECK(fast.m2[1] == 0);
@@ -136,8 +139,8 @@ TEST_CASE("batch_norm: moments of parts combine to those of the whole") {
   Generator generator{1, 0};
   const Tensor x = random({40, 3}, DType::f64, generator, 5, 2);
   const double* p = x.data<double>();
-  const Moments whole = batch_norm_stats(p, 40, 3);
-  const Moments joined = combine_moments({batch_norm_stats(p, 7, 3), batch_norm_stats(p + 21, 33, 3)}, 3);
+  const Moments whole = batch_norm_stats(p, 40, 3, 3);
+  const Moments joined = combine_moments({batch_norm_stats(p, 7, 3, 3), batch_norm_stats(p + 21, 33, 3, 3)}, 3);
   CHECK(joined.count == 40);
   for (std::size_t c = 0; c < 3; ++c) {
     CHECK(joined.mean[c] == doctest::Approx(whole.mean[c]).epsilon(1e-13));
@@ -159,6 +162,43 @@ TEST_CASE("batch_norm: the fused ReLU and residual add are the separate operator
   const auto a = grad({fused}, {x, residual, weight}, {.seeds = {seed}}),
              b = grad({apart}, {x, residual, weight}, {.seeds = {seed}});
   for (std::size_t i = 0; i < 3; ++i) CHECK(largest_difference(a[i], b[i]) < 1e-13);
+}
+
+TEST_CASE("batch_norm: in a dense block it reads the channels where they lie, and adds to their gradient there") {
+  for (const std::int64_t channels : {1, 5, 24, 130})
+    for (DType dtype : {DType::f32, DType::f64})
+      for (bool relu : {false, true})
+        for (bool forced : {false, true}) {
+          CAPTURE(channels);
+          CAPTURE(relu);
+          CAPTURE(forced);
+          std::optional<ForceReference> force;
+          if (forced) force.emplace();
+          // Two layers of growth 3, the first of them read twice; in one buffer, and with every channel copied.
+          const auto block = [&](bool one_buffer) {
+            Generator generator{5, 0};
+            const Tensor x = random({3, channels, 6, 5}, dtype, generator, 1, 2);
+            set_requires_grad(x);
+            ConcatBuffer all(x, channels + 6);
+            Tensor held = x;
+            const auto norm = [&](const Tensor& t) {
+              return batch_norm(one_buffer ? t : channels_last(t), {}, {}, {}, {}, {.training = true, .relu = relu});
+            };
+            const auto append = [&](const Tensor& y) { held = one_buffer ? all.append(y) : cat({held, y}, 1); };
+            const auto three = [](const Tensor& t) {
+              return narrow(t, 1, 0, 1) * ones({1, 3, 1, 1}, {.dtype = t.dtype()});
+            };
+            if (one_buffer) held = all.held();
+            append(three(norm(held) * norm(held)));
+            append(three(norm(held)));
+            const Tensor y = norm(held);
+            const Tensor seed = random(y.shape(), dtype, generator);
+            return std::vector<Tensor>{y.detach(), grad({y}, {x}, {.seeds = {seed}})[0]};
+          };
+          const auto here = block(true), copied = block(false);
+          for (std::size_t i = 0; i < here.size(); ++i)
+            CHECK(largest_difference(here[i], copied[i]) < (dtype == DType::f32 ? 1e-5 : 1e-13));
+        }
 }
 
 TEST_CASE("batch_norm: gradients, and gradients of gradients, agree with differences") {

@@ -13,15 +13,16 @@
 namespace gradus {
 
 /// The loops, over `n` elements of consecutive rows. The channels repeat every `width` elements, and per-channel
-/// vectors hold `width` entries: where there are few channels they are repeated, and the loops stay long. A result may
-/// be written over an operand, element by element.
+/// vectors hold `width` entries: where there are few channels they are repeated, and the loops stay long. What has a
+/// step of its own (x_step, gx_step) has `width` elements, then a gap until the next: rows of a wider matrix. A result
+/// may be written over an operand, element by element.
 template <class T>
 struct ChannelRows {
   /// Adds up x - shift and its square per position into s1 and s2 (both [width], overwritten).
-  void (*moments)(const T* x, std::int64_t n, std::int64_t width, const T* shift, T* s1, T* s2);
+  void (*moments)(const T* x, std::int64_t x_step, std::int64_t n, std::int64_t width, const T* shift, T* s1, T* s2);
   /// y = [relu] (x * scale + shift [+ residual]); residual may be null.
-  void (*apply)(const T* x, const T* residual, const T* scale, const T* shift, bool relu, T* y, std::int64_t n,
-                std::int64_t width);
+  void (*apply)(const T* x, std::int64_t x_step, const T* residual, const T* scale, const T* shift, bool relu, T* y,
+                std::int64_t n, std::int64_t width);
   /// y = x * scale
   void (*scale)(const T* x, const T* scale, T* y, std::int64_t n, std::int64_t width);
   /// Bits y > 0 of n elements, gate_words(n) words.
@@ -29,14 +30,16 @@ struct ChannelRows {
   /// g = gy where the bit is set, else 0.
   void (*gate_by_bits)(const T* gy, const std::uint32_t* bits, std::int64_t n, T* g);
   /// g = gy where x * scale + shift > 0, else 0.
-  void (*gate_by_x)(const T* gy, const T* x, const T* scale, const T* shift, std::int64_t n, std::int64_t width, T* g);
+  void (*gate_by_x)(const T* gy, const T* x, std::int64_t x_step, const T* scale, const T* shift, std::int64_t n,
+                    std::int64_t width, T* g);
   /// Sums of g and of g * (x - mean) per position into s1 and s2 (both [width], overwritten). With `gate`, g counts as
   /// 0 unless x * scale + shift > 0; scale and shift are read only then.
-  void (*reduce)(const T* g, const T* x, const T* mean, const T* scale, const T* shift, bool gate, std::int64_t n,
-                 std::int64_t width, T* s1, T* s2);
-  /// gx = a * g + (b * (x - mean) + c), with the same gate.
-  void (*combine)(const T* g, const T* x, const T* mean, const T* scale, const T* shift, bool gate, const T* a,
-                  const T* b, const T* c, T* gx, std::int64_t n, std::int64_t width);
+  void (*reduce)(const T* g, const T* x, std::int64_t x_step, const T* mean, const T* scale, const T* shift, bool gate,
+                 std::int64_t n, std::int64_t width, T* s1, T* s2);
+  /// gx = a * g + (b * (x - mean) + c), with the same gate; with `add`, gx += that.
+  void (*combine)(const T* g, const T* x, std::int64_t x_step, const T* mean, const T* scale, const T* shift, bool gate,
+                  const T* a, const T* b, const T* c, bool add, T* gx, std::int64_t gx_step, std::int64_t n,
+                  std::int64_t width);
 };
 struct ChannelRowsSimd {
   ChannelRows<float> f32;
@@ -74,11 +77,12 @@ struct RowBlocks {
   static constexpr std::int64_t kElements = 16384;  // of a block, about: operands and scratch stay in L2
   static constexpr std::int64_t kPerChunk = 4;      // blocks to a chunk of parallel_for
 
-  /// At least min_rows to a block. Without channels there are no blocks.
-  RowBlocks(std::int64_t rows, std::int64_t c, std::int64_t min_rows = 1)
+  /// At least min_rows to a block. Without channels there are no blocks. `joined`: the rows follow each other without
+  /// gaps, so that an inner loop may run on from one to the next.
+  RowBlocks(std::int64_t rows, std::int64_t c, std::int64_t min_rows = 1, bool joined = true)
       : channels(c), repeat(1), width(c), block_rows(1), count(0) {
     if (channels == 0) return;
-    if (channels < kWidth) {
+    if (channels < kWidth && joined) {
       repeat = 16 / std::gcd(channels, std::int64_t{16});  // whole vectors, up to 16 lanes
       repeat *= (kWidth + channels * repeat - 1) / (channels * repeat);
     }

@@ -21,11 +21,12 @@ constexpr int kGateLanes = 16, kGateBlock = 32 * kGateLanes;
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 template <class T>
-void moments(const T* x, int64_t n, int64_t width, const T* shift, T* s1, T* s2) {
+void moments(const T* x, int64_t x_step, int64_t n, int64_t width, const T* shift, T* s1, T* s2) {
   for (int64_t j = 0; j < width; ++j) s1[j] = s2[j] = 0;
   int64_t i = 0;
   for (; i + 4 * width <= n; i += 4 * width) {  // four rows at once: the sums are loaded and stored once for them
-    const T *p0 = x + i, *p1 = p0 + width, *p2 = p1 + width, *p3 = p2 + width;
+    const T *p0 = x, *p1 = p0 + x_step, *p2 = p1 + x_step, *p3 = p2 + x_step;
+    x = p3 + x_step;
     GRADUS_IVDEP
     for (int64_t j = 0; j < width; ++j) {
       const T d0 = p0[j] - shift[j], d1 = p1[j] - shift[j], d2 = p2[j] - shift[j], d3 = p3[j] - shift[j];
@@ -33,11 +34,11 @@ void moments(const T* x, int64_t n, int64_t width, const T* shift, T* s1, T* s2)
       s2[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
     }
   }
-  for (; i < n; i += width) {
+  for (; i < n; i += width, x += x_step) {
     const int64_t count = least(width, n - i);
     GRADUS_IVDEP
     for (int64_t j = 0; j < count; ++j) {
-      const T d = x[i + j] - shift[j];
+      const T d = x[j] - shift[j];
       s1[j] += d;
       s2[j] += d * d;
     }
@@ -45,10 +46,11 @@ void moments(const T* x, int64_t n, int64_t width, const T* shift, T* s1, T* s2)
 }
 
 template <bool kRelu, bool kResidual, class T>
-void apply_as(const T* x, const T* residual, const T* scale, const T* shift, T* y, int64_t n, int64_t width) {
-  for (int64_t i = 0; i < n; i += width) {
+void apply_as(const T* x, int64_t x_step, const T* residual, const T* scale, const T* shift, T* y, int64_t n,
+              int64_t width) {
+  const T* p = x;
+  for (int64_t i = 0; i < n; i += width, p += x_step) {
     const int64_t count = least(width, n - i);
-    const T* p = x + i;
     const T* r = kResidual ? residual + i : nullptr;
     T* q = y + i;
     GRADUS_IVDEP
@@ -61,13 +63,14 @@ void apply_as(const T* x, const T* residual, const T* scale, const T* shift, T* 
 }
 
 template <class T>
-void apply(const T* x, const T* residual, const T* scale, const T* shift, bool relu, T* y, int64_t n, int64_t width) {
+void apply(const T* x, int64_t x_step, const T* residual, const T* scale, const T* shift, bool relu, T* y, int64_t n,
+           int64_t width) {
   if (residual != nullptr)
-    relu ? apply_as<true, true>(x, residual, scale, shift, y, n, width)
-         : apply_as<false, true>(x, residual, scale, shift, y, n, width);
+    relu ? apply_as<true, true>(x, x_step, residual, scale, shift, y, n, width)
+         : apply_as<false, true>(x, x_step, residual, scale, shift, y, n, width);
   else
-    relu ? apply_as<true, false>(x, residual, scale, shift, y, n, width)
-         : apply_as<false, false>(x, residual, scale, shift, y, n, width);
+    relu ? apply_as<true, false>(x, x_step, residual, scale, shift, y, n, width)
+         : apply_as<false, false>(x, x_step, residual, scale, shift, y, n, width);
 }
 
 template <class T>
@@ -129,24 +132,26 @@ void gate_by_bits(const T* gy, const std::uint32_t* bits, int64_t n, T* g) {
 }
 
 template <class T>
-void gate_by_x(const T* gy, const T* x, const T* scale, const T* shift, int64_t n, int64_t width, T* g) {
-  for (int64_t i = 0; i < n; i += width) {
+void gate_by_x(const T* gy, const T* x, int64_t x_step, const T* scale, const T* shift, int64_t n, int64_t width,
+               T* g) {
+  for (int64_t i = 0; i < n; i += width, x += x_step) {
     const int64_t count = least(width, n - i);
     GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) g[i + j] = x[i + j] * scale[j] + shift[j] > T(0) ? gy[i + j] : T(0);
+    for (int64_t j = 0; j < count; ++j) g[i + j] = x[j] * scale[j] + shift[j] > T(0) ? gy[i + j] : T(0);
   }
 }
 
 template <bool kGate, class T>
-void reduce_as(const T* g, const T* x, const T* mean, const T* scale, const T* shift, int64_t n, int64_t width, T* s1,
-               T* s2) {
+void reduce_as(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, int64_t n,
+               int64_t width, T* s1, T* s2) {
   for (int64_t j = 0; j < width; ++j) s1[j] = s2[j] = 0;
   const auto open = [=](T value, T grad, int64_t j) {
     return !kGate || value * scale[j] + shift[j] > T(0) ? grad : T(0);
   };
   int64_t i = 0;
   for (; i + 4 * width <= n; i += 4 * width) {  // four rows at once: the sums are loaded and stored once for them
-    const T *p0 = x + i, *p1 = p0 + width, *p2 = p1 + width, *p3 = p2 + width;
+    const T *p0 = x, *p1 = p0 + x_step, *p2 = p1 + x_step, *p3 = p2 + x_step;
+    x = p3 + x_step;
     const T *q0 = g + i, *q1 = q0 + width, *q2 = q1 + width, *q3 = q2 + width;
     GRADUS_IVDEP
     for (int64_t j = 0; j < width; ++j) {
@@ -156,38 +161,41 @@ void reduce_as(const T* g, const T* x, const T* mean, const T* scale, const T* s
       s2[j] += (g0 * (p0[j] - mean[j]) + g1 * (p1[j] - mean[j])) + (g2 * (p2[j] - mean[j]) + g3 * (p3[j] - mean[j]));
     }
   }
-  for (; i < n; i += width) {
+  for (; i < n; i += width, x += x_step) {
     const int64_t count = least(width, n - i);
     GRADUS_IVDEP
     for (int64_t j = 0; j < count; ++j) {
-      const T v = open(x[i + j], g[i + j], j);
+      const T v = open(x[j], g[i + j], j);
       s1[j] += v;
-      s2[j] += v * (x[i + j] - mean[j]);
+      s2[j] += v * (x[j] - mean[j]);
     }
   }
 }
 template <class T>
-void reduce(const T* g, const T* x, const T* mean, const T* scale, const T* shift, bool gate, int64_t n, int64_t width,
-            T* s1, T* s2) {
-  (gate ? reduce_as<true, T> : reduce_as<false, T>)(g, x, mean, scale, shift, n, width, s1, s2);
+void reduce(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, bool gate, int64_t n,
+            int64_t width, T* s1, T* s2) {
+  (gate ? reduce_as<true, T> : reduce_as<false, T>)(g, x, x_step, mean, scale, shift, n, width, s1, s2);
 }
 
-template <bool kGate, class T>
-void combine_as(const T* g, const T* x, const T* mean, const T* scale, const T* shift, const T* a, const T* b,
-                const T* c, T* gx, int64_t n, int64_t width) {
-  for (int64_t i = 0; i < n; i += width) {
+template <bool kGate, bool kAdd, class T>
+void combine_as(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, const T* a,
+                const T* b, const T* c, T* gx, int64_t gx_step, int64_t n, int64_t width) {
+  for (int64_t i = 0; i < n; i += width, x += x_step, gx += gx_step) {
     const int64_t count = least(width, n - i);
     GRADUS_IVDEP
     for (int64_t j = 0; j < count; ++j) {
-      const T v = !kGate || x[i + j] * scale[j] + shift[j] > T(0) ? g[i + j] : T(0);
-      gx[i + j] = a[j] * v + (b[j] * (x[i + j] - mean[j]) + c[j]);
+      const T v = !kGate || x[j] * scale[j] + shift[j] > T(0) ? g[i + j] : T(0);
+      const T own = a[j] * v + (b[j] * (x[j] - mean[j]) + c[j]);
+      gx[j] = kAdd ? gx[j] + own : own;
     }
   }
 }
 template <class T>
-void combine(const T* g, const T* x, const T* mean, const T* scale, const T* shift, bool gate, const T* a, const T* b,
-             const T* c, T* gx, int64_t n, int64_t width) {
-  (gate ? combine_as<true, T> : combine_as<false, T>)(g, x, mean, scale, shift, a, b, c, gx, n, width);
+void combine(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, bool gate,
+             const T* a, const T* b, const T* c, bool add, T* gx, int64_t gx_step, int64_t n, int64_t width) {
+  (gate  ? add ? combine_as<true, true, T> : combine_as<true, false, T>
+    : add ? combine_as<false, true, T>
+         : combine_as<false, false, T>)(g, x, x_step, mean, scale, shift, a, b, c, gx, gx_step, n, width);
 }
 
 template <class T>

@@ -73,8 +73,8 @@ void forward_rows(const SeScaleForward<T>& p) {
     const std::vector<T> s = blocks.repeated(p.s + n * p.channels);
     blocks.each(task % blocks.chunks(), p.rows, [&](int64_t block, int64_t row, int64_t count) {
       const int64_t at = (n * p.rows + row) * p.channels, elements = count * p.channels;
-      channel_rows<T>().apply(p.x + at, p.residual != nullptr ? p.residual + at : nullptr, s.data(), zeros.data(),
-                              p.relu, p.y + at, elements, blocks.width);
+      channel_rows<T>().apply(p.x + at, blocks.width, p.residual != nullptr ? p.residual + at : nullptr, s.data(),
+                              zeros.data(), p.relu, p.y + at, elements, blocks.width);
       if (p.bits != nullptr)
         channel_rows<T>().gate_bits(p.y + at, elements, p.bits + n * image_words(blocks) + block * block_words(blocks));
     });
@@ -103,13 +103,15 @@ void backward_rows(const SeScaleBackward<T>& p) {
         channel_rows<T>().gate_by_bits(p.gy + at, p.bits + n * image_words(blocks) + block * block_words(blocks),
                                        elements, into);
       } else if (p.gate == Gate::from_x) {
-        channel_rows<T>().gate_by_x(p.gy + at, p.x + at, s.data(), zeros.data(), elements, blocks.width, into);
+        channel_rows<T>().gate_by_x(p.gy + at, p.x + at, blocks.width, s.data(), zeros.data(), elements, blocks.width,
+                                    into);
       } else {
         g = p.gy + at;
         if (into != nullptr && into != g) std::copy(g, g + elements, into);
       }
       if (p.gs != nullptr) {
-        channel_rows<T>().reduce(g, p.x + at, zeros.data(), nullptr, nullptr, false, elements, blocks.width, s1, s2);
+        channel_rows<T>().reduce(g, p.x + at, blocks.width, zeros.data(), nullptr, nullptr, false, elements,
+                                 blocks.width, s1, s2);
         for (std::size_t j = 0; j < width; ++j) part[j % channels] += static_cast<double>(s2[j]);
       }
       if (p.gx != nullptr) channel_rows<T>().scale(g, s.data(), p.gx + at, elements, blocks.width);
