@@ -1,10 +1,12 @@
 // Matrix products on the CPU.
 //   reference  three loops, adding in f64
+//   skinny     one side is a batch of few rows: the large matrix is read or written once; bound by memory
 //   blas       OpenBLAS on tiles of y, or on several matrices of the batch, in parallel; bound by arithmetic
 
 #include "core/blas.hpp"
 #include "core/parallel.hpp"
 #include "ops/matmul/matmul_kernels.hpp"
+#include "ops/matmul/matmul_skinny.hpp"
 
 namespace gradus {
 
@@ -90,12 +92,63 @@ void blas_tiles(const MatmulProblem& p) {
   });
 }
 
+// ---- skinny
+
+constexpr std::int64_t kSkinnyElements = 1 << 16;  // of the large matrix: less is a matter of microseconds
+constexpr std::int64_t kSkinnyTask = 1 << 18;      // elements of it to a chunk, when it is read: 1 MiB
+constexpr std::int64_t kGatherRows = 8;            // its sums pass through L1, so BLAS wins earlier
+
+/// Which of the three products with few rows p is.
+enum class Skinny { none, dot, gather, outer };
+Skinny skinny_form(const MatmulProblem& p) {
+  if (p.dtype != DType::f32 || numel(p.batch) != 1) return Skinny::none;
+  if (p.m <= kSkinnyRows && p.m > 0 && p.n * p.k >= kSkinnyElements) {
+    if (p.b_row == 1 && p.a_column == 1 && p.k >= 64) return Skinny::dot;
+    if (p.b_column == 1 && p.n >= 64 && p.m <= kGatherRows) return Skinny::gather;
+  }
+  const bool few_deep = p.k <= kSkinnyRows && p.k > 0 && p.m * p.n >= kSkinnyElements && p.n >= 64;
+  return few_deep && p.b_column == 1 && p.bias == nullptr ? Skinny::outer : Skinny::none;
+}
+bool is_skinny(const MatmulProblem& p) { return skinny_form(p) != Skinny::none; }
+
+void skinny(const MatmulProblem& p) {
+  const MatmulSkinnySimd& simd = matmul_skinny_simd();
+  const auto* a = static_cast<const float*>(p.a);
+  const auto* b = static_cast<const float*>(p.b);
+  const auto* bias = static_cast<const float*>(p.bias);
+  auto* y = static_cast<float*>(p.y);
+  const auto rows_of = [](std::int64_t task, std::int64_t length) {
+    return std::max<std::int64_t>(12, task / length / 12 * 12);
+  };
+  switch (skinny_form(p)) {
+    case Skinny::dot:
+      parallel_ranges(p.n, rows_of(kSkinnyTask, p.k), [&](std::int64_t begin, std::int64_t end) {
+        simd.dot(a, p.a_row, b, p.b_column, bias, y, p.n, p.m, p.k, begin, end);
+      });
+      break;
+    case Skinny::gather:
+      parallel_ranges(p.n, kSkinnyColumns, [&](std::int64_t begin, std::int64_t end) {
+        simd.gather(a, p.a_row, p.a_column, b, p.b_row, bias, y, p.n, p.m, p.k, begin, end);
+      });
+      break;
+    case Skinny::outer:
+      parallel_ranges(p.m, std::min(kSkinnyOuterRows, rows_of(4 * kSkinnyTask, p.n)),
+                      [&](std::int64_t begin, std::int64_t end) {
+                        simd.outer(a, p.a_row, p.a_column, b, p.b_row, y, p.n, p.k, p.n, begin, end);
+                      });
+      break;
+    case Skinny::none: break;
+  }
+}
+
 }  // namespace
 
 const Candidates<MatmulProblem>& matmul() {
   static const Candidates<MatmulProblem> candidates(
-      "matmul", {{"blas", "OpenBLAS on tiles of y; bound by arithmetic", reads_both, blas_tiles},
-                 {"reference", "three loops, adding in f64", always<MatmulProblem>, reference}});
+      "matmul",
+      {{"skinny", "few rows on one side: the large matrix read or written once; bound by memory", is_skinny, skinny},
+       {"blas", "OpenBLAS on tiles of y; bound by arithmetic", reads_both, blas_tiles},
+       {"reference", "three loops, adding in f64", always<MatmulProblem>, reference}});
   return candidates;
 }
 

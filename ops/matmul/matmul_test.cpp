@@ -5,7 +5,10 @@
 #include <cmath>
 
 #include "autograd/gradcheck.hpp"
+#include "core/parallel.hpp"
 #include "ops/candidates.hpp"
+#include "ops/linear/linear.hpp"
+#include "ops/view/view.hpp"
 #include "tests/harness/layouts.hpp"
 
 namespace gradus {
@@ -60,6 +63,45 @@ TEST_CASE("matmul: sizes beyond one tile agree with the reference") {
   double worst = 0;
   for (std::size_t i = 0; i < slow.size(); ++i) worst = std::max(worst, std::abs(fast[i] - slow[i]));
   CHECK(worst < 1e-4);
+}
+
+TEST_CASE("matmul: with few rows on one side every form agrees with the reference") {
+  struct Sizes {
+    std::int64_t m, n, k;
+  };
+  for (const Sizes& s :
+       {Sizes{1, 67, 1030}, {3, 130, 2100}, {8, 333, 2049}, {13, 64, 5000}, {16, 257, 300}, {5, 1025, 64}})
+    for (const bool bias : {false, true}) {
+      CAPTURE(s.m);
+      CAPTURE(s.n);
+      const Tensor x = randn({s.m, s.k}), weight = randn({s.n, s.k}), added = randn({s.n}), gy = randn({s.m, s.n});
+      const auto all = [&] {
+        return std::vector<std::vector<double>>{linear(x, weight, bias ? added : Tensor()).to_vector<double>(),
+                                                values(gy, weight), values(transpose(gy, 0, 1), x),
+                                                values(transpose(gy.clone(), 0, 1).clone(), x)};
+      };
+      const auto fast = all();
+      const ForceKernel reference("matmul", "reference");
+      const auto slow = all();
+      for (std::size_t i = 0; i < slow.size(); ++i) {
+        double worst = 0;
+        for (std::size_t e = 0; e < slow[i].size(); ++e) worst = std::max(worst, std::abs(fast[i][e] - slow[i][e]));
+        CHECK(worst < 3e-4);
+      }
+    }
+}
+
+TEST_CASE("matmul: few rows give the same bits with any number of threads") {
+  const Tensor x = randn({7, 3000}), weight = randn({130, 3000}), gy = randn({7, 130});
+  const int before = num_threads();
+  std::vector<std::vector<double>> bits;
+  for (const int threads : {1, 3}) {
+    set_num_threads(threads);
+    for (const Tensor& y : {linear(x, weight), matmul(gy, weight), matmul(transpose(gy, 0, 1), x)})
+      bits.push_back(y.to_vector<double>());
+  }
+  set_num_threads(before);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(bits[i] == bits[i + 3]);
 }
 
 TEST_CASE("matmul: a product that can be checked by hand") {
