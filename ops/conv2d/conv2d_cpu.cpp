@@ -249,7 +249,7 @@ bool backward_input_is_groups(const ConvBackwardInput& p) {
   return backward_input_is_direct(p) && is_lane_groups(p.shape);
 }
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
-  return backward_weight_is_direct(p) && is_lane_groups(p.shape);
+  return backward_weight_is_direct(p) && is_lane_groups(p.shape) && p.shape.group_depth() <= 4;
 }
 template <int kTile>
 bool forward_is_winograd(const ConvForward& p) {

@@ -31,7 +31,8 @@ void run(const std::vector<ConvGather>& tasks) {
 
 bool is_lane_groups(const ConvShape& c) {
   const int64_t depth = c.group_depth();
-  return c.groups > 1 && c.C == c.K && (depth == 1 || depth == 2 || depth == 4);
+  return c.groups > 1 && c.C == c.K && (depth == 1 || depth == 2 || depth == 4 || depth == 8) &&
+         depth <= conv_groups_simd().lanes;
 }
 
 void forward_groups(const ConvForward& f) {

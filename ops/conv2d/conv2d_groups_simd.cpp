@@ -1,7 +1,7 @@
-// Grouped convolution with as many inputs as outputs in a group, 1, 2 or 4 (or more, where they fit a vector):
-// depthwise nets, ResNeXt. A vector of output channels spans several groups; input number d of every lane's own group
-// is one shuffle of the same vector of x. Depthwise is bound by bytes, groups of 4 by the shuffles beside the
-// multiply-adds.
+// Grouped convolution with as many inputs as outputs in a group, 1, 2, 4 or 8, where they fit a vector: depthwise nets,
+// ResNeXt. A vector of output channels spans several groups; input number d of every lane's own group is one shuffle of
+// the same vector of x, or a broadcast where the vector is one group. Depthwise is bound by bytes, smaller groups by
+// the shuffles beside the multiply-adds, the others by the broadcasts.
 
 #include <algorithm>
 #include <utility>
@@ -37,11 +37,27 @@ inline VecN load_lanes(const float* p, std::int64_t n) {
 template <int G, int PX, bool kAll, int... D>
 inline void tap(VecN (&acc)[PX], const float* x, std::int64_t x_step, const float* w, std::int64_t lanes,
                 std::integer_sequence<int, D...>) {
-  const VecN weight[G] = {load(w + D * kLanes)...};
+  if constexpr (G == kLanes && PX <= 2) {
+    // So few sums would wait for each other: the channels are dealt to four more.
+    for (int j = 0; j < PX; ++j) {
+      VecN part[4] = {};
+      ((part[D % 4] += load(w + D * kLanes) * x[j * x_step + D]), ...);
+      acc[j] += (part[0] + part[1]) + (part[2] + part[3]);
+    }
+  } else if constexpr (G == kLanes) {
+#pragma GCC unroll 16
+    for (int d = 0; d < G; ++d) {
+      const VecN weight = load(w + d * kLanes);
 #pragma GCC unroll 32
-  for (int j = 0; j < PX; ++j) {
-    const VecN v = load_lanes<kAll>(x + j * x_step, lanes);
-    ((acc[j] += weight[D] * group_channel<G, D>(v)), ...);
+      for (int j = 0; j < PX; ++j) acc[j] += weight * x[j * x_step + d];
+    }
+  } else {
+    const VecN weight[G] = {load(w + D * kLanes)...};
+#pragma GCC unroll 32
+    for (int j = 0; j < PX; ++j) {
+      const VecN v = load_lanes<kAll>(x + j * x_step, lanes);
+      ((acc[j] += weight[D] * group_channel<G, D>(v)), ...);
+    }
   }
 }
 
@@ -80,9 +96,18 @@ void pixels(const ConvGather& t, const float* x, const ConvSegment& row, const C
   }
 }
 
+template <int G, int PX>
+void pixels_at_most(int count, const ConvGather& t, const float* x, const ConvSegment& row, const ConvSegment& column,
+                    float* y) {
+  if (count == PX) return pixels<G, PX>(t, x, row, column, y);
+  if constexpr (PX > 1) pixels_at_most<G, PX - 1>(count, t, x, row, column, y);
+}
+
 template <int G>
 void gather_groups(const ConvGather& t) {
-  constexpr int kTile = 6;
+  // As many sums as the multiply-adds' latency asks for; rows of more pixels, a power of two apart, would not stay in
+  // L1 from tap to tap.
+  constexpr int kTile = G == kLanes ? 8 : 6;
   for (std::int64_t n = 0; n < t.images; ++n)
     for (std::int64_t a = 0; a < t.row_segments; ++a) {
       const ConvSegment& row = t.rows[a];
@@ -94,11 +119,12 @@ void gather_groups(const ConvGather& t) {
               t.x + n * t.x_image + (row.in0 + (i - row.first) * t.in_step_h) * t.x_row + column.in0 * t.x_pixel;
           float* y = t.y + n * t.y_image + i * t.y_row + column.first * t.y_pixel;
           const std::int64_t x_step = t.in_step_w * t.x_pixel;
-          std::int64_t j = 0;
-          for (; j + kTile <= column.count; j += kTile)
-            pixels<G, kTile>(t, x + j * x_step, row, column, y + j * t.y_pixel);
-          for (; j + 2 <= column.count; j += 2) pixels<G, 2>(t, x + j * x_step, row, column, y + j * t.y_pixel);
-          for (; j < column.count; ++j) pixels<G, 1>(t, x + j * x_step, row, column, y + j * t.y_pixel);
+          std::int64_t tiles = (column.count + kTile - 1) / kTile;  // even ones: a small tile waits for its sums
+          for (std::int64_t j = 0, left = column.count; left > 0; --tiles) {
+            const int size = static_cast<int>((left + tiles - 1) / tiles);
+            pixels_at_most<G, kTile>(size, t, x + j * x_step, row, column, y + j * t.y_pixel);
+            j += size, left -= size;
+          }
         }
     }
 }
@@ -107,7 +133,9 @@ void gather(const ConvGather& t) {
   switch (t.depth) {
     case 1: return gather_groups<1>(t);
     case 2: return gather_groups<2>(t);
-    default: return gather_groups<4>(t);
+    case 4: return gather_groups<4>(t);
+    default:
+      if constexpr (kLanes >= 8) gather_groups<8>(t);
   }
 }
 

@@ -88,7 +88,8 @@ void backward_input_winograd_2(const ConvBackwardInput&);
 void backward_input_winograd_4(const ConvBackwardInput&);
 void backward_weight_winograd_2(const ConvBackwardWeight&);
 void backward_weight_winograd_4(const ConvBackwardWeight&);
-// lane_groups: conv2d_groups.cpp. For groups of 1, 2 or 4 inputs and as many outputs.
+// lane_groups: conv2d_groups.cpp. For groups of 1, 2, 4 or 8 inputs and as many outputs, of which some fit a vector;
+// backward-weights of 1, 2 or 4.
 bool is_lane_groups(const ConvShape&);
 void forward_groups(const ConvForward&);
 void backward_input_groups(const ConvBackwardInput&);

@@ -54,6 +54,7 @@ const Case kCases[] = {
     {"2 groups", {2, 32, 9, 9}, {48, 16, 3, 3}, {.padding = 1, .groups = 2}},
     {"8 groups of 4", {2, 32, 7, 9}, {32, 4, 3, 3}, {.padding = 1, .groups = 8}},
     {"9 groups of 4, stride 2", {2, 36, 8, 9}, {36, 4, 3, 3}, {.stride = 2, .padding = 1, .groups = 9}},
+    {"5 groups of 8, stride 2", {2, 40, 11, 37}, {40, 8, 3, 3}, {.stride = 2, .padding = 1, .groups = 5}},
     {"4 groups of 8", {2, 32, 6, 6}, {32, 8, 3, 3}, {.padding = 1, .groups = 4}},
     {"3 groups, uneven channels", {1, 6, 8, 8}, {9, 2, 3, 3}, {.padding = 1, .groups = 3}},
     {"depthwise", {2, 24, 9, 8}, {24, 1, 3, 3}, {.padding = 1, .groups = 24}},
@@ -165,14 +166,19 @@ TEST_CASE("conv2d: NCHW operands and views give the same values as channels-last
 TEST_CASE("conv2d: the bits do not depend on the number of threads") {
   const Tensor x = random({5, 16, 20, 20}, DType::f32, 1), w = random({32, 16, 3, 3}, DType::f32, 2);
   const Tensor gy = random({5, 32, 20, 20}, DType::f32, 3);
+  const Tensor wide = random({5, 96, 20, 20}, DType::f32, 4), w1 = random({128, 96, 1, 1}, DType::f32, 5);
   const int before = num_threads();
   std::vector<std::vector<float>> results;
   for (int threads : {1, 3}) {
     set_num_threads(threads);
     results.push_back(conv2d_weight_grad(x, gy, w.shape(), {.padding = 1}).to_vector<float>());
+    const Tensor y1 = conv2d(wide, w1);
+    results.push_back(y1.to_vector<float>());
+    results.push_back(conv2d_input_grad(y1, w1, wide.shape(), {}).to_vector<float>());
+    results.push_back(conv2d_weight_grad(wide, y1, w1.shape(), {}).to_vector<float>());
   }
   set_num_threads(before);
-  CHECK(results[0] == results[1]);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(results[i] == results[4 + i]);
 }
 
 TEST_CASE("conv2d: NaN in x stays in the windows that see it") {
