@@ -26,7 +26,7 @@ TEST_CASE("linear: is x W^T + b for x of any rank and layout") {
 }
 
 TEST_CASE("linear: gradients and gradients of gradients agree with differences, with and without bias") {
-  for (const Shape& shape : {Shape{3}, Shape{1, 3}, Shape{2, 3}, Shape{2, 2, 3}})
+  for (const Shape& shape : {Shape{3}, Shape{1, 3}, Shape{2, 3}, Shape{2, 2, 3}, Shape{0, 3}})
     for (const Tensor& x : layouts(shape))
       for (const Tensor& weight : layouts({2, 3})) {
         const Tensor bias = layouts({2})[0];

@@ -1,7 +1,6 @@
 #include "ops/max_unpool2d/max_unpool2d.hpp"
 
 #include "autograd/node.hpp"
-#include "core/parallel.hpp"
 #include "ops/max_unpool2d/max_unpool2d_kernels.hpp"
 #include "ops/number.hpp"
 #include "ops/run.hpp"
@@ -11,26 +10,6 @@ namespace gradus {
 namespace {
 
 constexpr const char* kNames[] = {"max_unpool2d", "max_unpool2d.backward", "max_unpool2d.collect"};
-
-/// Bound by memory: each operand once. Images run in parallel; within one, elements go in order.
-template <class T>
-void move_elements(const UnpoolProblem<T>& p) {
-  const std::int64_t few = p.windows * p.channels, many = p.plane * p.channels;
-  parallel_for(p.images, [&](std::int64_t n) {
-    const std::int64_t* at = p.index + n * few;
-    if (p.move == UnpoolMove::fetch) {
-      const T* from = p.x + n * many;
-      for (std::int64_t i = 0; i < few; ++i) p.y[n * few + i] = from[at[i] * p.channels + i % p.channels];
-    } else {
-      const T* from = p.x + n * few;
-      T* to = p.y + n * many;
-      for (std::int64_t i = 0; i < few; ++i) {
-        T& place = to[at[i] * p.channels + i % p.channels];
-        place = p.move == UnpoolMove::put ? from[i] : place + from[i];
-      }
-    }
-  });
-}
 
 Tensor moved(UnpoolMove move, const Tensor& x, const Tensor& indices, const Shape& small, const Shape& large);
 
@@ -56,7 +35,7 @@ Tensor moved(UnpoolMove move, const Tensor& x_any, const Tensor& indices, const 
     run(
         kNames[static_cast<int>(move)], x.device(),
         [&] {
-          if constexpr (kOnCpu<T>) move_elements(p);
+          if constexpr (kOnCpu<T>) cpu::max_unpool2d<T>().run(p);
         },
         [&] { cuda::max_unpool2d(p); });
   });

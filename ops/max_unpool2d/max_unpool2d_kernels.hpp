@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "ops/candidates.hpp"
+
 namespace gradus {
 
 enum class UnpoolMove {
@@ -23,6 +25,10 @@ struct UnpoolProblem {
   T* y;
 };
 
+namespace cpu {
+template <class T>
+const Candidates<UnpoolProblem<T>>& max_unpool2d();
+}
 namespace cuda {
 template <class T>
 void max_unpool2d(const UnpoolProblem<T>& p);

@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include "autograd/gradcheck.hpp"
 #include "ops/candidates.hpp"
+#include "tests/harness/gradients.hpp"
 #include "tests/harness/layouts.hpp"
 
 namespace gradus {
@@ -36,15 +36,10 @@ TEST_CASE("pad: keeps channels-last, also for every second pixel of a channels-l
 }
 
 TEST_CASE("pad: gradients and gradients of gradients agree with differences") {
-  for (const Shape& shape : {Shape{3}, Shape{2, 3, 2, 2}, Shape{2, 1}})
-    for (const Tensor& x : layouts(shape)) {
-      set_requires_grad(x);
-      for (const Dims& padding : {Dims{2, 1}, Dims{}, Dims{0, 1, 3, 0}}) {
-        if (padding.size() / 2 > x.rank()) continue;
-        const auto fn = [&](const auto& in) { return pad(in[0], padding, 1.5); };
-        CHECK_NOTHROW(gradcheck(fn, {x}));
-        CHECK_NOTHROW(gradgradcheck(fn, {x}));
-      }
+  for (const Shape& shape : {Shape{3}, Shape{2, 3, 2, 2}, Shape{2, 1}, Shape{0, 2}})
+    for (const Dims& padding : {Dims{2, 1}, Dims{}, Dims{0, 1, 3, 0}}) {
+      if (padding.size() / 2 > shape.size()) continue;
+      check_gradients([&](const auto& in) { return pad(in[0], padding, 1.5); }, {layouts(shape)[0]});
     }
 }
 

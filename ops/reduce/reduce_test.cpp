@@ -9,6 +9,7 @@
 #include "core/parallel.hpp"
 #include "ops/candidates.hpp"
 #include "ops/pointwise/binary.hpp"
+#include "tests/harness/gradients.hpp"
 #include "tests/harness/layouts.hpp"
 
 namespace gradus {
@@ -152,6 +153,13 @@ TEST_CASE("reduce: gradients and gradients of gradients agree with differences")
       CHECK_NOTHROW(gradcheck(with_indices, {x}));
       CHECK_NOTHROW(gradgradcheck(with_indices, {x}));
     }
+  for (const Dims& dims : {Dims{0}, Dims{1}, Dims{}})
+    check_gradients([&](const auto& in) { return sum(square(in[0]), dims); }, {layouts({0, 3})[0]});
+  const auto check_rows = [](const TensorFn& fn) { check_gradients(fn, {layouts({0, 3})[0]}); };
+  check_rows([](const auto& in) { return mean(in[0], {1}); });
+  check_rows([](const auto& in) { return max(in[0], {1}); });
+  check_rows([](const auto& in) { return min(in[0], {1}); });
+  check_rows([](const auto& in) { return var(in[0], {1}); });
 }
 
 TEST_CASE("max: elements that tie share the gradient; with indices the first takes it") {

@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "autograd/gradcheck.hpp"
 #include "ops/candidates.hpp"
 #include "ops/pointwise/unary.hpp"
 #include "ops/reduce/reduce.hpp"
+#include "tests/harness/gradients.hpp"
 #include "tests/harness/layouts.hpp"
 
 namespace gradus {
@@ -61,17 +61,12 @@ TEST_CASE("softmax: minus infinity gets probability 0; NaN spoils its own row on
 }
 
 TEST_CASE("softmax: gradients and gradients of gradients agree with differences") {
-  for (const Shape& shape : {Shape{3}, Shape{2, 1}, Shape{3, 4}, Shape{2, 3, 2, 2}})
-    for (const Tensor& x : layouts(shape)) {
-      CAPTURE(describe(x));
-      set_requires_grad(x);
-      for (int dim = 0; dim < x.rank(); ++dim)
-        for (const auto op : {softmax, log_softmax}) {
-          const auto fn = [&](const auto& in) { return op(in[0], dim); };
-          CHECK_NOTHROW(gradcheck(fn, {x}));
-          CHECK_NOTHROW(gradgradcheck(fn, {x}));
-        }
-    }
+  for (const Shape& shape : {Shape{3}, Shape{2, 1}, Shape{3, 4}, Shape{2, 3, 2, 2}, Shape{0, 3}})
+    for (int dim = 0; dim < shape.size(); ++dim)
+      for (const auto op : {softmax, log_softmax}) {
+        CAPTURE(to_string(shape));
+        check_gradients([&](const auto& in) { return op(in[0], dim); }, {layouts(shape)[0]});
+      }
 }
 
 TEST_CASE("softmax: keeps the memory order, and takes empty tensors") {

@@ -4,6 +4,7 @@
 
 #include "autograd/gradcheck.hpp"
 #include "ops/pointwise/unary.hpp"
+#include "tests/harness/gradients.hpp"
 #include "tests/harness/layouts.hpp"
 
 namespace gradus {
@@ -54,6 +55,32 @@ TEST_CASE("view: gradients and gradients of gradients agree with differences, fr
       const auto fn = [&](const auto& in) { return square(c.fn(in[0])); };
       CHECK_NOTHROW(gradcheck(fn, {x}));
       CHECK_NOTHROW(gradgradcheck(fn, {x}));
+    }
+}
+
+TEST_CASE("view: gradients from four dims: odd, channels-last, 1-sized and empty") {
+  constexpr Tensor (*kFns[])(const Tensor&) = {
+      [](const Tensor& x) { return flatten(x); },
+      [](const Tensor& x) { return transpose(x, 1, -1); },
+      [](const Tensor& x) {
+        return permute(x, {0, 2, 3, 1});
+      },
+      [](const Tensor& x) { return narrow(x, 1, 1, 2); },
+      [](const Tensor& x) { return slice(x, 1, 0, 3, 2); },
+      [](const Tensor& x) { return select(x, 1, -1); },
+      [](const Tensor& x) {
+        return expand(narrow(x, 1, 0, 1), {-1, 4, -1, -1});
+      },
+      [](const Tensor& x) { return squeeze(x); },
+      [](const Tensor& x) { return unsqueeze(x, 2); },
+      [](const Tensor& x) { return contiguous(x); },
+      [](const Tensor& x) { return channels_last(x); },
+      [](const Tensor& x) { return flip(x, 1); },
+  };
+  for (const Shape& shape : {Shape{2, 3, 3, 1}, Shape{1, 3, 1, 1}, Shape{0, 3, 2, 2}})
+    for (const auto view : kFns) {
+      CAPTURE(to_string(shape));
+      check_gradients([&](const auto& in) { return square(view(in[0])); }, {layouts(shape)[0]});
     }
 }
 
