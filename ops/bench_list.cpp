@@ -4,6 +4,7 @@ namespace gradus {
 
 // Defined in each operator's <op>_bench.cpp; it appends its cases.
 void bench_conv2d(BenchList& list);
+void bench_conv_transpose2d(BenchList& list);
 void bench_avg_pool2d(BenchList& list);
 void bench_batch_norm(BenchList& list);
 void bench_dropout(BenchList& list);
@@ -19,6 +20,7 @@ void bench_pad(BenchList& list);
 void bench_reduce(BenchList& list);
 void bench_softmax(BenchList& list);
 void bench_upsample(BenchList& list);
+void bench_view(BenchList& list);
 void bench_pointwise(BenchList& list);
 void bench_se_scale(BenchList& list);
 
@@ -29,6 +31,7 @@ BenchList bench_cases(const std::string& only) {
   };
   const Row rows[] = {
       {"conv2d", bench_conv2d},
+      {"conv_transpose2d", bench_conv_transpose2d},
       {"avg_pool2d", bench_avg_pool2d},
       {"batch_norm", bench_batch_norm},
       {"dropout, drop_path", bench_dropout},
@@ -44,6 +47,7 @@ BenchList bench_cases(const std::string& only) {
       {"sum, argmax", bench_reduce},
       {"softmax, log_softmax", bench_softmax},
       {"interpolate", bench_upsample},
+      {"channels_last, contiguous, flip", bench_view},
       {"pointwise", bench_pointwise},
       {"se_scale", bench_se_scale},
   };

@@ -1,6 +1,7 @@
 // The layers of the source tree: core <- autograd <- ops <- nn <- {zoo, data} <- tools. Includes never run upward.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -94,6 +95,24 @@ TEST_CASE("layers: every header begins with #pragma once") {
       CHECK(first == "#pragma once");
     }
   }
+}
+
+TEST_CASE("layers: an operator's folder holds its contract, its specification and its benchmark") {
+  const auto ends = [](const fs::path& folder, const std::string& ending) {
+    return std::any_of(fs::directory_iterator(folder), fs::directory_iterator(),
+                       [&](const auto& entry) { return entry.path().string().ends_with(ending); });
+  };
+  int operators = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(test::source_dir()) / "ops")) {
+    const std::string name = entry.path().filename().string();
+    if (!entry.is_directory() || name == "pool" || name == "channel_rows") continue;  // what several operators share
+    CAPTURE(name);
+    ++operators;
+    CHECK(ends(entry.path(), ".hpp"));
+    CHECK(ends(entry.path(), "_test.cpp"));
+    CHECK(ends(entry.path(), "_bench.cpp"));
+  }
+  CHECK(operators >= 20);
 }
 
 }  // namespace gradus
