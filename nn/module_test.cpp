@@ -125,6 +125,18 @@ TEST_CASE("Module: built on meta it has shapes, runs, and holds nothing") {
   CHECK(y.is_meta());
 }
 
+TEST_CASE("Module: apply reaches this module and every one below") {
+  Pair2 m;
+  std::vector<std::string> seen;
+  m.apply([&](Module& module) {
+    seen.push_back(module.type_name());
+    for (const NamedParameter& p : module.named_parameters()) init::constant(*p.parameter, 0.5);
+  });
+  CHECK(seen.size() == m.named_modules().size());
+  for (const Tensor& p : m.parameters())
+    for (const float v : p.to_vector<float>()) CHECK(v == 0.5f);
+}
+
 TEST_CASE("Module: name_paths gives nodes their module's path") {
   Pair2 m;
   m.name_paths();
