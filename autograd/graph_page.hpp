@@ -40,8 +40,7 @@ inline constexpr const char* kGraphPage = R"PAGE(<!DOCTYPE html>
   .card rect.fill { fill: #e08a4b; }
   path.edge { fill: none; stroke: #93a1b1; stroke-width: 1.4; }
   path.edge.hot { stroke: var(--accent); stroke-width: 2.4; }
-  footer { position: fixed; left: 14px; bottom: 10px; color: var(--soft); font-size: 12px; background: #fffd;
-           padding: 2px 8px; border-radius: 6px; }
+  footer { color: var(--soft); font-size: 12px; padding: 3px 18px 6px; }
 </style>
 </head>
 <body>

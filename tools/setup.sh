@@ -43,6 +43,12 @@ install_missing() {
 
 # build [target…]: the release preset, into build/release.
 build() {
+  local have least=3.25  # for the presets
+  have=$(cmake --version | sed -n '1s/[^0-9]*//p')
+  if [ "$(printf '%s\n' "$least" "$have" | sort -V | head -n 1)" != "$least" ]; then
+    echo "CMake $least or newer is needed, and this is $have (Debian 12 and Ubuntu 24.04 have it; elsewhere: pip install cmake)" >&2
+    exit 1
+  fi
   [ -f build/release/build.ninja ] || cmake --preset release >/dev/null
   local targets=() target
   for target in "$@"; do targets+=(--target "$target"); done
