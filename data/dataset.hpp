@@ -27,6 +27,8 @@ class Dataset {
   virtual bool get(std::int64_t index, Image& image) const = 0;
   /// Where sample `index` comes from, for messages: "data_batch_1.bin record 17", a path, "shapes train 17".
   virtual std::string origin(std::int64_t index) const = 0;
+  /// What could not be read so far and was left out, where that was asked for: the messages, sorted by path.
+  virtual std::vector<std::string> skipped() const { return {}; }
 
  protected:
   /// Throws ValueError unless 0 <= index < size().

@@ -33,9 +33,7 @@ class ImageFolder final : public Dataset {
   std::int64_t label(std::int64_t index) const override;
   bool get(std::int64_t index, Image& image) const override;
   std::string origin(std::int64_t index) const override;  // the path
-
-  /// What could not be decoded so far and was left out: the messages, sorted by path.
-  std::vector<std::string> skipped() const;
+  std::vector<std::string> skipped() const override;
 
  private:
   struct Sample {

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "core/parallel.hpp"
-#include "data/image_folder.hpp"
 #include "tools/evaluate/predictions.hpp"
 #include "tools/program.hpp"
 #include "tools/train/data_sets.hpp"
@@ -165,8 +164,9 @@ void evaluate_weights(const Options& o) {
   if (!o.predictions.empty()) write_predictions(o.predictions, all, dataset);
   if (!o.confusion.empty()) write_confusion(o.confusion, e, classes);
 
-  const auto* folder = dynamic_cast<const data::ImageFolder*>(&dataset);
-  const std::size_t skipped = folder ? folder->skipped().size() : 0;
+  const std::vector<std::string> skipped = dataset.skipped();
+  if (!o.quiet)
+    for (const std::string& what : skipped) fmt::print(stderr, "left out: {}\n", what);
   const double speed = static_cast<double>(all.samples()) * static_cast<double>(judgements.size()) / all.seconds;
   if (o.as_json) {
     json result = to_json(e);
@@ -176,7 +176,7 @@ void evaluate_weights(const Options& o) {
     result["calibration_error"] = e.calibration_error;
     result["images_per_second"] = speed;
     result["forward_share"] = all.forward_seconds / all.seconds;
-    result["skipped"] = skipped;
+    result["skipped"] = skipped.size();
     if (judgements.size() > 1)
       for (const Judgement& j : judgements) {
         json member = to_json(score(j.predictions));
@@ -195,7 +195,7 @@ void evaluate_weights(const Options& o) {
     for (const Judgement& j : judgements) fmt::print("{} alone: {}\n", j.model, figures(score(j.predictions)));
   fmt::print("{} on {}: {} ({} images{})\n",
              judgements.size() > 1 ? fmt::format("ensemble of {}", judgements.size()) : first.model, first.data,
-             figures(e), grouped(e.images), skipped > 0 ? fmt::format(", {} left out", skipped) : "");
+             figures(e), grouped(e.images), skipped.empty() ? "" : fmt::format(", {} left out", skipped.size()));
   fmt::print("calibration error {:.2f} %, {:.0f} images/s, of which the network {:.0f} %\n", e.calibration_error, speed,
              100 * all.forward_seconds / all.seconds);
   if (o.per_class)

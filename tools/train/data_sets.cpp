@@ -37,6 +37,7 @@ class Subset final : public data::Dataset {
   std::int64_t label(std::int64_t i) const override { return source_->label(at(i)); }
   bool get(std::int64_t i, data::Image& image) const override { return source_->get(at(i), image); }
   std::string origin(std::int64_t i) const override { return source_->origin(at(i)); }
+  std::vector<std::string> skipped() const override { return source_->skipped(); }
 
  private:
   std::int64_t at(std::int64_t i) const {

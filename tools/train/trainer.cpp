@@ -181,6 +181,7 @@ void Trainer::run(const RunFolder& folder, Progress& progress) {
                     "{:.0f} images/s  {}",
                     r.epoch, std::to_string(config_.epochs).size(), config_.epochs, r.lr, r.train_loss, r.train_top1,
                     r.val_loss, r.val_top1, r.val_top5, r.images_per_second, duration(r.seconds)));
+    name_skipped(progress);
     if (interrupt.asked() && !finished())
       throw Interrupted(
           fmt::format("stopped after epoch {}; everything is saved. To go on: gradus train --resume --out {}", epoch_,
@@ -287,6 +288,12 @@ Evaluation Trainer::validate(Progress& progress) {
   if (ema_) ema_->swap();
   progress.end();
   return evaluation;
+}
+
+void Trainer::name_skipped(Progress& progress) {
+  for (const auto& dataset : {data_.train, data_.validation})
+    for (const std::string& what : dataset->skipped())
+      if (named_.insert(what).second) progress.line("left out: " + what);
 }
 
 void Trainer::finish_epoch(const RunFolder& folder, const Evaluation& evaluation, double seconds) {

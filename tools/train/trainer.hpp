@@ -6,6 +6,7 @@
 // dropout depend on the seed; a checkpoint holds all the rest.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ class Trainer {
   /// One step; returns the loss.
   double step(const data::Batch& batch);
   Evaluation validate(Progress& progress);
+  /// Names the pictures that were left out (--skip-bad) since it was called last.
+  void name_skipped(Progress& progress);
   void finish_epoch(const RunFolder& folder, const Evaluation& evaluation, double seconds);
   void save(const RunFolder& folder);
   std::map<std::string, std::string> weight_metadata() const;
@@ -82,6 +85,7 @@ class Trainer {
   std::vector<EpochRecord> history_;
   std::size_t best_ = 0;  // into history_
   std::string folder_;
+  std::set<std::string> named_;  // by name_skipped()
 };
 
 }  // namespace gradus::program
