@@ -10,8 +10,7 @@ num_batches_tracked, a count that no network reads). The columns are the largest
 logit, against PyTorch with the first weights: of Gradus, and of PyTorch with the weights that came back; then whether
 every value is the same. Exits 1 if a difference exceeds 1e-5.
 
-Needs build/release/gradus; torch, torchvision, safetensors and pillow; for senet, dpn and bninception pretrainedmodels
-(pip install --no-deps pretrainedmodels munch tqdm). LeNet, the MLP and the CIFAR networks are written out below.
+Needs build/release/gradus; torch, safetensors, pillow and what tools/peer/networks.py names.
 """
 import argparse
 import json
@@ -23,113 +22,24 @@ import tempfile
 import numpy
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 
+import networks
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BOUND = 1e-5
-# One network of each family, and the side of its pictures.
-NETWORKS = {"mlp": 32, "lenet5": 32, "alexnet": 224, "vgg11": 224, "googlenet": 224, "inception_v3": 299,
-            "bninception": 224, "resnet18": 224, "cifar_resnet20": 32, "cifar_preresnet110": 32, "resnext50_32x4d": 224,
-            "squeezenet1_1": 224, "densenet121": 224, "se_resnet50": 224, "dpn68": 224}
-
-
-class CifarBlock(nn.Module):
-    """With option A: every second pixel, zero channels on both sides."""
-
-    def __init__(self, cin, cout, stride):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(cin, cout, 3, stride, 1, bias=False), nn.BatchNorm2d(cout)
-        self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False), nn.BatchNorm2d(cout)
-        self.stride, self.pad = stride, (cout - cin) // 2
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, self.pad, self.pad)))
-
-
-class PreactivationBlock(nn.Module):
-    """The branch and, where width or stride change, the shortcut start from the same rectified batch norm."""
-
-    def __init__(self, cin, cout, stride):
-        super().__init__()
-        self.bn1, self.conv1 = nn.BatchNorm2d(cin), nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
-        self.bn2, self.conv2 = nn.BatchNorm2d(cout), nn.Conv2d(cout, cout, 3, 1, 1, bias=False)
-        if stride != 1 or cin != cout:
-            self.downsample = nn.Sequential(nn.Conv2d(cin, cout, 1, stride, bias=False))
-
-    def forward(self, x):
-        y = F.relu(self.bn1(x))
-        shortcut = self.downsample(y) if hasattr(self, "downsample") else x
-        return self.conv2(F.relu(self.bn2(self.conv1(y)))) + shortcut
-
-
-def stages(block, n):
-    cin = 16
-    for cout, stride in ((16, 1), (32, 2), (64, 2)):
-        yield nn.Sequential(*(block(cin if i == 0 else cout, cout, stride if i == 0 else 1) for i in range(n)))
-        cin = cout
-
-
-class CifarResNet(nn.Module):
-    def __init__(self, depth):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        self.layer1, self.layer2, self.layer3 = stages(CifarBlock, (depth - 2) // 6)
-        self.linear = nn.Linear(64, 10)
-
-    def forward(self, x):
-        y = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
-        return self.linear(y.mean((2, 3)))
-
-
-class CifarPreactivation(nn.Module):
-    def __init__(self, depth):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.layer1, self.layer2, self.layer3 = stages(PreactivationBlock, (depth - 2) // 6)
-        self.bn, self.fc = nn.BatchNorm2d(64), nn.Linear(64, 10)
-
-    def forward(self, x):
-        y = self.layer3(self.layer2(self.layer1(self.conv1(x))))
-        return self.fc(F.relu(self.bn(y)).mean((2, 3)))
-
-
-class Mlp(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2, self.fc3 = nn.Linear(3072, 512), nn.Linear(512, 512), nn.Linear(512, 10)
-
-    def forward(self, x):
-        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
-
-
-class LeNet5(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(3, 6, 5), nn.Conv2d(6, 16, 5)
-        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
-
-    def forward(self, x):
-        y = F.avg_pool2d(torch.tanh(self.conv1(x)), 2)
-        y = F.avg_pool2d(torch.tanh(self.conv2(y)), 2)
-        return self.fc3(torch.tanh(self.fc2(torch.tanh(self.fc1(y.flatten(1))))))
-
-
-HERE = {"mlp": Mlp, "lenet5": LeNet5, "cifar_resnet20": lambda: CifarResNet(20),
-        "cifar_preresnet110": lambda: CifarPreactivation(110)}
+# One network of each family or of each scheme of names in it, and the side of its pictures.
+NETWORKS = {"mlp": 32, "lenet5": 32, "alexnet": 224, "zfnet": 224, "vgg11": 224, "googlenet": 224,
+            "googlenet_paper": 224, "bninception": 224, "inception_v3": 299, "inceptionv4": 299,
+            "inceptionresnetv2": 299, "resnet18": 224, "wide_resnet50_2": 224, "cifar_resnet20": 32,
+            "cifar_preresnet110": 32, "resnext50_32x4d": 224, "squeezenet1_1": 224, "densenet121": 224,
+            "cifar_densenet_bc100_k12": 32, "se_resnet50": 224, "se_resnext50_32x4d": 224, "se_inception": 224,
+            "senet154": 224, "dpn68": 224}
 
 
 def build(name):
-    if name in HERE:
-        return HERE[name]()
-    import torchvision
-    if hasattr(torchvision.models, name):
-        extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
-        return getattr(torchvision.models, name)(weights=None, **extra)
-    import pretrainedmodels
-    return getattr(pretrainedmodels, name)(num_classes=1000, pretrained=None)
+    return networks.build(name, 10 if name.startswith("cifar_") or name in ("mlp", "lenet5") else 1000)
 
 
 def randomize(net):
