@@ -132,7 +132,9 @@ def run(name, net, x, labels, gain2, with_taps=False):
     zeros = torch.zeros_like
     return {"eval": logits, "train": heads["main"].detach(), "loss": loss.item(),
             "losses": {head: value.item() for head, value in losses.items()}, "taps": taps.rows if taps else None,
-            "grads": {n: (zeros(p) if p.grad is None else p.grad) for n, p in net.named_parameters()}, "input": x.grad}
+            # Copies: net.float() would round what the parameters hold.
+            "grads": {n: zeros(p) if p.grad is None else p.grad.clone() for n, p in net.named_parameters()},
+            "input": x.grad}
 
 
 def gain_for(name, net, x):
