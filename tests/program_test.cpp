@@ -19,6 +19,9 @@ namespace fs = std::filesystem;
 TEST_CASE("program: every command explains itself with an example") {
   const std::vector<std::vector<std::string>> commands{
       {"train"},
+      {"find-lr"},
+      {"sweep"},
+      {"report"},
       {"eval"},
       {"predict"},
       {"summary"},

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "ops/run.hpp"
+#include "tools/train/commands.hpp"
 
 namespace gradus::program {
 namespace {
@@ -34,6 +35,9 @@ int run(int argc, const char* const* argv) {
   try {
     const Parsed parsed = parse_command_line(argc, argv, GRADUS_VERSION, [](Command gradus) {
       add_train(gradus);
+      add_find_lr(gradus);
+      add_sweep(gradus);
+      add_report(gradus);
       add_eval(gradus);
       add_predict(gradus);
       add_summary(gradus);

@@ -39,7 +39,8 @@ std::vector<Recipe> all_recipes() {
   zfnet.weight_decay = 5e-4;
   zfnet.init = Init::paper;
   zfnet.augment = "resize(256) | center_crop(256) | random_crop(224) | flip | normalize(imagenet)";
-  zfnet.notes = "filters whose root mean square exceeds 0.1 were scaled back to 0.1 during training";
+  zfnet.filter_rms = 0.1;
+  zfnet.notes = "the bound on the filters was found for pixels of -128 … 128";
 
   Recipe& vgg = add("vgg", "vgg16", "Simonyan and Zisserman 2014, section 3.1");
   vgg.batch = 256;

@@ -34,7 +34,8 @@ struct Recipe {
   double survival = -1;
   double label_smoothing = 0;
   double clip_norm = 0;
-  double ema = 0;  // decay of the weight average
+  double filter_rms = 0;  // bound of the root mean square of a filter's weights; 0: none
+  double ema = 0;         // decay of the weight average
   std::string augment;
   std::string notes;  // what the fields cannot say
 };

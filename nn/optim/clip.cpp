@@ -98,4 +98,16 @@ void clip_grad_value(const std::vector<Tensor>& parameters, double bound) {
     replace(all, [&](const Tensor& g) { return clamp(g, -bound, bound); });
 }
 
+void clip_filter_rms(const std::vector<Tensor>& parameters, double radius) {
+  check(radius > 0, "clip_filter_rms: radius must be positive, got {}", radius);
+  const NoGrad no_grad;
+  for (const Tensor& p : parameters) {
+    if (p.rank() != 4 || !p.requires_grad()) continue;
+    const Tensor w = p.detach();
+    const Tensor rms = sqrt(mean(square(w), {1, 2, 3}, true));  // [K, 1, 1, 1]
+    const Tensor bound = full(rms.shape(), radius, {.dtype = rms.dtype(), .device = rms.device()});
+    Tensor(w).copy_(w * clamp(bound / rms, 0.0, 1.0));  // within the radius: times one, the same bits
+  }
+}
+
 }  // namespace gradus::optim

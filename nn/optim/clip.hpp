@@ -1,5 +1,5 @@
 #pragma once
-// Gradient clipping, in place, between backward and the optimiser's step.
+// Bounds on gradients, between backward and the optimiser's step, and on filters, after it; in place.
 
 #include <vector>
 
@@ -15,5 +15,9 @@ double grad_norm(const std::vector<Tensor>& parameters);
 double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm);
 /// Cuts every element of every gradient to [-bound, bound].
 void clip_grad_value(const std::vector<Tensor>& parameters, double bound);
+
+/// Scales every filter w[k] of a convolution's weight [K, C, R, S] whose root mean square exceeds `radius` back to it
+/// (Zeiler and Fergus 2013, section 3.1). Parameters of other ranks stay as they are.
+void clip_filter_rms(const std::vector<Tensor>& parameters, double radius);
 
 }  // namespace gradus::optim

@@ -204,3 +204,17 @@ TEST_CASE("clipping: values are cut one by one, NaN stays to be found") {
   CHECK(std::isnan(optim::clip_grad_norm({a}, 1)));
   CHECK(grad_of(a).to_vector<float>()[0] == -1);
 }
+
+TEST_CASE("clipping: filters beyond the radius are scaled back to it, others keep their bits") {
+  // Filters of the root mean squares 5/sqrt(2) and 0.1/sqrt(2).
+  Parameter w(from_data({3, 4, 0.1, 0}, {2, 1, 1, 2})), bias(full({2}, 9)), linear(full({2, 2}, 9));
+  optim::clip_filter_rms({w, bias, linear}, 0.5);
+  const std::vector<float> v = w.to_vector<float>();
+  CHECK(std::sqrt((v[0] * v[0] + v[1] * v[1]) / 2) == doctest::Approx(0.5));
+  CHECK(v[0] / v[1] == doctest::Approx(0.75));
+  CHECK(v[2] == 0.1f);
+  CHECK(v[3] == 0.0f);
+  CHECK(bias.to_vector<float>()[0] == 9);
+  CHECK(linear.to_vector<float>()[0] == 9);
+  CHECK_THROWS_WITH_AS(optim::clip_filter_rms({w}, 0), "clip_filter_rms: radius must be positive, got 0", ValueError);
+}

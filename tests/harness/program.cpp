@@ -77,9 +77,13 @@ const std::string& small_data() {
 }
 
 std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more) {
-  std::vector<std::string> all{"train",      "--model",  "resnet20", "--data",  "cifar10", "--data-dir",
-                               small_data(), "--epochs", "3",        "--batch", "32",      "--lr",
-                               "0.05",       "--seed",   "7",        "--out",   out};
+  std::vector<std::string> all{"train"};
+  const std::vector<std::pair<std::string, std::string>> usual{
+      {"--model", "resnet20"}, {"--data", "cifar10"}, {"--data-dir", small_data()},
+      {"--epochs", "3"},       {"--batch", "32"},     {"--lr", "0.05"},
+      {"--seed", "7"},         {"--out", out}};
+  for (const auto& [option, value] : usual)
+    if (std::find(more.begin(), more.end(), option) == more.end()) all.insert(all.end(), {option, value});
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }

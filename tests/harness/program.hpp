@@ -44,7 +44,8 @@ bool contains(const std::string& text, const std::string& part);
 
 /// 320 training and 100 test images in CIFAR-10's form, made once.
 const std::string& small_data();
-/// `gradus train` on them for three epochs, into the folder `out`.
+/// `gradus train` on them for three epochs, into the folder `out`; options in `more` are added, or replace those there
+/// are.
 std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more = {});
 /// The run that nothing interrupts, made once.
 const std::string& whole_run();

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <type_traits>
 
 #include "data/arguments.hpp"
 #include "nn/optim/adam.hpp"
@@ -11,26 +12,64 @@
 
 namespace gradus::program {
 
-// The members, in the order of the file.
-#define GRADUS_CONFIG_FIELDS(X)                                                                                        \
-  X(model)                                                                                                             \
-  X(dropout)                                                                                                           \
-  X(weights)                                                                                                           \
-  X(replace_head)                                                                                                      \
-  X(freeze) X(data) X(data_dir) X(classes) X(skip_bad) X(augment) X(size) X(limit) X(limit_val) X(epochs) X(batch)     \
-      X(optimizer) X(lr) X(schedule) X(warmup) X(momentum) X(nesterov) X(weight_decay) X(decay_all) X(label_smoothing) \
-          X(clip_norm) X(ema) X(seed) X(workers) X(threads)
+using nlohmann::json;
 
-void to_json(nlohmann::json& j, const TrainConfig& v) {
+// The members, in the order of the file.
+// clang-format off
+#define GRADUS_CONFIG_FIELDS(X)                                                                    \
+  X(model) X(dropout) X(survival) X(init) X(weights) X(replace_head) X(freeze)                     \
+  X(data) X(data_dir) X(classes) X(skip_bad) X(augment) X(mixup) X(cutmix) X(size) X(limit) X(limit_val) \
+  X(epochs) X(batch) X(accumulate) X(optimizer) X(lr) X(schedule) X(warmup) X(warmup_lr) X(momentum) X(nesterov) \
+  X(weight_decay) X(decay_all) X(label_smoothing) X(aux_weight) X(clip_norm) X(filter_rms) X(ema) X(early_stop) \
+  X(seed) X(workers) X(threads) X(histograms)
+// clang-format on
+
+void to_json(json& j, const TrainConfig& v) {
 #define GRADUS_WRITE(name) j[#name] = v.name;
   GRADUS_CONFIG_FIELDS(GRADUS_WRITE)
 #undef GRADUS_WRITE
 }
 
-void from_json(const nlohmann::json& j, TrainConfig& v) {
-#define GRADUS_READ(name) j.at(#name).get_to(v.name);
-  GRADUS_CONFIG_FIELDS(GRADUS_READ)
+namespace {
+
+/// json's own conversions would cut 1.5 down to 1 and take true for 1.
+template <class T>
+void read(const json& value, const std::string& key, const std::string& origin, T& to) {
+  const auto expect = [&](bool holds, const char* what) {
+    check(holds, "{}: {} takes {}, got {}", origin, key, what, value.dump());
+  };
+  if constexpr (std::is_same_v<T, bool>) {
+    expect(value.is_boolean(), "true or false");
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    expect(value.is_string(), "a text");
+  } else if constexpr (std::is_unsigned_v<T>) {
+    expect(value.is_number_unsigned(), "a whole number, 0 or more");
+  } else if constexpr (std::is_integral_v<T>) {
+    expect(value.is_number_integer(), "a whole number");
+  } else {
+    expect(value.is_number(), "a number");
+  }
+  value.get_to(to);
+}
+
+}  // namespace
+
+TrainConfig changed_by(TrainConfig c, const json& j, const std::string& origin) {
+#define GRADUS_NAME(name) std::string_view(#name),
+  static constexpr std::array known{GRADUS_CONFIG_FIELDS(GRADUS_NAME)};
+#undef GRADUS_NAME
+  check(j.is_object(), "{}: is no JSON object of settings", origin);
+  for (const auto& [key, value] : j.items()) {
+#define GRADUS_READ(name)             \
+  if (key == #name) {                 \
+    read(value, key, origin, c.name); \
+    continue;                         \
+  }
+    GRADUS_CONFIG_FIELDS(GRADUS_READ)
 #undef GRADUS_READ
+    fail("{}: there is no setting \"{}\"; the nearest is {}", origin, key, data::nearest_name(key, known));
+  }
+  return c;
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const TrainConfig& c, Module& model) {
@@ -89,13 +128,16 @@ struct Notation {
 RateControl make_schedule(const TrainConfig& c, std::int64_t steps) {
   const Notation n(c.schedule);
   check(c.warmup >= 0, "--warmup: must not be negative, got {}", c.warmup);
+  check(c.warmup_lr >= 0, "--warmup-lr: must not be negative, got {}", c.warmup_lr);
+  const bool climbs = c.warmup_lr == 0;  // else the schedule runs from the very start, unseen at first
   const auto in_steps = [&](double epochs) {
     return static_cast<std::int64_t>(std::llround(epochs * static_cast<double>(steps)));
   };
   const std::int64_t warmup = in_steps(c.warmup);
-  const std::int64_t total = std::max<std::int64_t>(1, c.epochs * steps - warmup);
+  const std::int64_t before = climbs ? warmup : 0;
+  const std::int64_t total = std::max<std::int64_t>(1, c.epochs * steps - before);
   // Milestones are epochs of the whole run: warm-up comes out of the first of them.
-  const auto milestone = [&](double epoch) { return std::max<std::int64_t>(0, in_steps(epoch) - warmup); };
+  const auto milestone = [&](double epoch) { return std::max<std::int64_t>(0, in_steps(epoch) - before); };
 
   Schedule schedule;
   if (n.name == "constant") {
@@ -141,7 +183,9 @@ RateControl make_schedule(const TrainConfig& c, std::int64_t steps) {
         "exponential, plateau)",
         n.name, data::nearest_name(n.name, known));
   }
-  if (warmup > 0) schedule = schedule::linear_warmup(warmup, std::move(schedule));
+  if (warmup > 0)
+    schedule = climbs ? schedule::linear_warmup(warmup, std::move(schedule))
+                      : schedule::constant_warmup(warmup, c.warmup_lr, std::move(schedule));
   return {std::move(schedule), nullptr};
 }
 

@@ -140,6 +140,7 @@ DataSets open_data(const DataRequest& request) {
   sets.train_pipeline = augment == "none"       ? pipeline(plain, normalize)
                         : augment == "standard" ? pipeline(standard, normalize)
                                                 : pipeline(augment, normalize);
+  if (request.mix.on()) sets.train_pipeline.set(request.mix);
   return sets;
 }
 

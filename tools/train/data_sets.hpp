@@ -16,6 +16,7 @@ struct DataRequest {
   std::string folder;            // where the files are; builtin needs none
   std::string classes;           // imagefolder: file that lists the classes
   std::string augment = "standard";
+  data::Mix mix{};                        // of training batches, where it is on; else what `augment` says
   std::string preprocess;                 // pipeline for evaluation; empty: the data set's own
   std::string normalize;                  // "normalize(…)" for pipelines that have none; empty: the data set's own
   std::int64_t size = 0;                  // height and width of the input; 0: 32, for imagefolder 224

@@ -1,95 +1,73 @@
 #include "tools/train/recipes.hpp"
 
 #include <algorithm>
+#include <vector>
 
+#include "core/error.hpp"
 #include "data/arguments.hpp"
+#include "zoo/recipes.hpp"
 
 namespace gradus::program {
 namespace {
 
-/// SGD with momentum 0.9 in its plain form, which most of the papers share.
-void sgd(TrainConfig& c, std::int64_t epochs, std::int64_t batch, double lr, double decay, const char* schedule) {
-  c.optimizer = "sgd";
-  c.momentum = 0.9;
-  c.nesterov = false;
-  c.epochs = epochs;
-  c.batch = batch;
-  c.lr = lr;
-  c.weight_decay = decay;
-  c.schedule = schedule;
-  c.warmup = 0;
+constexpr double kCifarImages = 50'000;
+
+const char* name_of(zoo::Init init) {
+  switch (init) {
+    case zoo::Init::paper: return "paper";
+    case zoo::Init::framework: return "framework";
+    case zoo::Init::published: break;
+  }
+  return "published";
 }
 
-/// With the learning rate inside the velocity, as cuda-convnet and Caffe have it.
-void caffe(TrainConfig& c, std::int64_t epochs, std::int64_t batch, double lr, double decay, const char* schedule) {
-  sgd(c, epochs, batch, lr, decay, schedule);
-  c.optimizer = "sgd-velocity";
+TrainConfig config_of(const zoo::Recipe& r) {
+  TrainConfig c;
+  c.model = r.model;
+  c.dropout = r.dropout;
+  c.survival = r.survival;
+  c.init = name_of(r.init);
+  // The recipes for small images share the standard augmentation, which also suits other sets than CIFAR-10.
+  c.augment = zoo::find_model(r.model).input == 32 ? "standard" : r.augment;
+  c.epochs = r.epochs;
+  c.batch = r.batch;
+  c.optimizer = r.optimizer == "rmsprop" ? "rmsprop-tf" : r.velocity_form ? "sgd-velocity" : r.optimizer;
+  c.lr = r.lr;
+  c.schedule = r.schedule;
+  c.warmup = static_cast<double>(r.warmup_steps * r.batch) / kCifarImages;
+  c.warmup_lr = r.warmup_lr;
+  c.momentum = r.momentum;
+  c.nesterov = r.nesterov;
+  c.weight_decay = r.weight_decay;
+  c.decay_all = r.decay_all;
+  c.label_smoothing = r.label_smoothing;
+  c.clip_norm = r.clip_norm;
+  c.filter_rms = r.filter_rms;
+  c.ema = r.ema;
+  return c;
 }
 
-/// With Nesterov's momentum, as the Torch releases have it.
-void torch(TrainConfig& c, std::int64_t epochs, std::int64_t batch, double lr, double decay, const char* schedule) {
-  sgd(c, epochs, batch, lr, decay, schedule);
-  c.nesterov = true;
+std::vector<std::string_view> names() {
+  std::vector<std::string_view> all{"short"};
+  for (const zoo::Recipe& r : zoo::recipes()) all.push_back(r.name);
+  return all;
 }
 
 }  // namespace
 
-const std::vector<Recipe>& recipes() {
-  static const std::vector<Recipe> all = {
-      {"short", "ours: one cycle of the learning rate (Smith and Topin 2018), for runs of 5 to 30 epochs",
-       [](TrainConfig& c) { c = TrainConfig{}; }},
-      {"alexnet", "Krizhevsky et al. 2012, section 5",
-       [](TrainConfig& c) {
-         caffe(c, 90, 128, 0.01, 5e-4, "plateau:3,0.1");
-         c.augment = "resize(256) | random_crop(224) | flip | pca_color";
-       }},
-      {"vgg", "Simonyan and Zisserman 2014, section 3.1",
-       [](TrainConfig& c) {
-         caffe(c, 74, 256, 0.01, 5e-4, "plateau:3,0.1");
-         c.augment = "random_resize(256 512) | random_crop(224) | flip | pca_color";
-       }},
-      {"googlenet", "Szegedy et al. 2014, section 6; rate and decay of the Caffe release",
-       [](TrainConfig& c) { caffe(c, 90, 32, 0.01, 2e-4, "step:8,0.96"); }},
-      {"inception", "Szegedy et al. 2015, section 8",
-       [](TrainConfig& c) {
-         sgd(c, 100, 32, 0.045, 0, "step:2,0.94");
-         c.optimizer = "rmsprop-tf";
-         c.label_smoothing = 0.1;
-         c.clip_norm = 2;
-         c.ema = 0.9999;
-       }},
-      {"resnet", "He et al. 2015, section 3.4",
-       [](TrainConfig& c) {
-         caffe(c, 120, 256, 0.1, 1e-4, "multistep:30,60,90");
-         c.augment = "random_resize(256 480) | random_crop(224) | flip | pca_color";
-       }},
-      {"resnet-cifar", "He et al. 2015, section 4.2: 64,000 steps, the rate cut after 32,000 and 48,000",
-       [](TrainConfig& c) { caffe(c, 164, 128, 0.1, 1e-4, "multistep:81,122"); }},
-      {"stochastic-depth-cifar", "Huang et al. 2016 (Deep Networks with Stochastic Depth), section 4",
-       [](TrainConfig& c) { torch(c, 500, 128, 0.1, 1e-4, "multistep:250,375"); }},
-      {"resnext", "Xie et al. 2016, section 4.1",
-       [](TrainConfig& c) { sgd(c, 100, 256, 0.1, 1e-4, "multistep:30,60,90"); }},
-      {"resnext-cifar", "Xie et al. 2016, section 5.4",
-       [](TrainConfig& c) { sgd(c, 300, 128, 0.1, 5e-4, "multistep:150,225"); }},
-      {"densenet", "Huang et al. 2016 (Densely Connected Convolutional Networks), section 4.2",
-       [](TrainConfig& c) { torch(c, 90, 256, 0.1, 1e-4, "multistep:30,60"); }},
-      {"densenet-cifar", "Huang et al. 2016 (Densely Connected Convolutional Networks), section 4.2",
-       [](TrainConfig& c) { torch(c, 300, 64, 0.1, 1e-4, "multistep:150,225"); }},
-      {"senet", "Hu et al. 2017, section 5", [](TrainConfig& c) { caffe(c, 100, 1024, 0.6, 1e-4, "step:30,0.1"); }},
-      {"small-images", "ours: AlexNet, ZFNet, VGG and GoogLeNet for 32 x 32 images; lr 0.01 without batch norm",
-       [](TrainConfig& c) { sgd(c, 164, 128, 0.1, 5e-4, "multistep:81,122"); }},
-  };
-  return all;
+std::string recipe_names() {
+  std::string text;
+  for (const std::string_view name : names()) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
 }
 
-const Recipe& find_recipe(const std::string& name) {
-  std::vector<std::string_view> known;
-  for (const Recipe& r : recipes()) {
-    if (r.name == name) return r;
-    known.push_back(r.name);
-  }
-  fail("--recipe: there is no \"{}\"; the nearest is {} (`gradus train --help` lists all)", name,
-       data::nearest_name(name, known));
+TrainConfig recipe_config(const std::string& name) {
+  if (name == "short") return {};
+  const std::vector<std::string_view> known = names();
+  check(std::find(known.begin(), known.end(), name) != known.end(),
+        "--recipe: there is no \"{}\"; the nearest is {} (`gradus train --help` lists all)", name,
+        data::nearest_name(name, known));
+  return config_of(zoo::find_recipe(name));
 }
 
 }  // namespace gradus::program

@@ -1,21 +1,16 @@
 #pragma once
-// The papers' training recipes as presets of TrainConfig.
+// The papers' training recipes (zoo/recipes.hpp) as configurations.
 
 #include <string>
-#include <vector>
 
 #include "tools/train/config.hpp"
 
 namespace gradus::program {
 
-struct Recipe {
-  std::string name;
-  std::string source;  // paper and section
-  void (*apply)(TrainConfig& config);
-};
-
-const std::vector<Recipe>& recipes();
-/// ValueError with the nearest name for one there is not.
-const Recipe& find_recipe(const std::string& name);
+/// The names for the help: "short, alexnet, …".
+std::string recipe_names();
+/// The configuration of a recipe of the zoo, or of "short", our own for runs of 5 to 30 epochs: one cycle of the
+/// learning rate (Smith and Topin 2018), which the defaults are. ValueError with the nearest name for one there is not.
+TrainConfig recipe_config(const std::string& name);
 
 }  // namespace gradus::program

@@ -3,9 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/dataset.hpp"
@@ -22,14 +20,11 @@ struct ReportInput {
   std::int64_t epochs = 0;  // planned
   Evaluation evaluation;    // of the last epoch
   std::vector<std::string> classes;
+  std::vector<nlohmann::json> histograms;  // lines of histograms.jsonl
 };
 
-/// Curves of loss, accuracy and learning rate; confusion matrix; first-layer filters; the samples with the highest and
-/// the lowest loss. Replaces `path` whole or not at all. FileError.
+/// Curves of loss, accuracy and learning rate; confusion matrix; first-layer filters; activations and gradients, if
+/// recorded; the samples with the highest and the lowest loss. Replaces `path` whole or not at all. FileError.
 void write_report(const std::string& path, const ReportInput& input, const data::Dataset& samples, Module& model);
-
-/// `text` with & < > " escaped.
-std::string html(std::string_view text);
-std::string base64(std::span<const std::uint8_t> bytes);
 
 }  // namespace gradus::program

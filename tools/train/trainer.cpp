@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "autograd/engine.hpp"
 #include "core/parallel.hpp"
@@ -27,6 +29,7 @@ DataRequest request_of(const TrainConfig& c, const std::string& normalize) {
           .folder = c.data_dir,
           .classes = c.classes,
           .augment = c.augment,
+          .mix = {.mixup = static_cast<float>(c.mixup), .cutmix = static_cast<float>(c.cutmix)},
           .preprocess = "",
           .normalize = normalize,
           .size = c.size,
@@ -48,6 +51,13 @@ std::int64_t count_hits(const Tensor& logits, const Tensor& labels) {
   return hits;
 }
 
+zoo::Init init_of(const std::string& name) {
+  if (name == "published") return zoo::Init::published;
+  if (name == "paper") return zoo::Init::paper;
+  check(name == "framework", "--init: takes published, paper or framework, got \"{}\"", name);
+  return zoo::Init::framework;
+}
+
 bool all_finite(const Tensor& x) {
   for (const double v : x.to_vector<double>())
     if (!std::isfinite(v)) return false;
@@ -60,7 +70,12 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
   const TrainConfig& c = config_;
   check(c.epochs > 0, "--epochs: must be positive, got {}", c.epochs);
   check(c.batch > 0, "--batch: must be positive, got {}", c.batch);
+  check(c.accumulate > 0, "--accumulate: must be positive, got {}", c.accumulate);
+  check(c.early_stop >= 0, "--early-stop: must not be negative, got {}", c.early_stop);
   check(c.clip_norm >= 0, "--clip-norm: must not be negative, got {}", c.clip_norm);
+  check(c.filter_rms >= 0, "--filter-rms: must not be negative, got {}", c.filter_rms);
+  check(c.mixup >= 0, "--mixup: must not be negative, got {}", c.mixup);
+  check(c.cutmix >= 0, "--cutmix: must not be negative, got {}", c.cutmix);
   check(c.label_smoothing >= 0 && c.label_smoothing <= 1, "--label-smoothing: must be in [0, 1], got {}",
         c.label_smoothing);
   if (c.threads > 0) set_num_threads(c.threads);
@@ -75,7 +90,13 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
   data_ = open_data(request_of(c, fresh ? "" : normalization_of(notes_of(weights, info, c.weights).preprocess)));
   manual_seed(c.seed);
   const auto classes = static_cast<std::int64_t>(data_.train->classes().size());
-  model_ = zoo::build(c.model, {.classes = classes, .image_size = data_.size, .dropout = c.dropout}, data_.small);
+  model_ = zoo::build(c.model,
+                      {.classes = classes,
+                       .image_size = data_.size,
+                       .dropout = c.dropout,
+                       .survival = c.survival,
+                       .init = init_of(c.init)},
+                      data_.small);
   if (!fresh) start_from(*model_, weights, c.weights, classes, c.replace_head);
   model_->to(device_);
   frozen_ = freeze(*model_, c.freeze, classes);
@@ -94,7 +115,7 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
                           .endless = true});
   val_loader_ = std::make_unique<data::Loader>(data_.validation, data_.eval_pipeline,
                                                data::LoaderOptions{.batch = c.batch, .workers = c.workers});
-  rate_ = make_schedule(c, train_loader_->batches());
+  rate_ = make_schedule(c, (train_loader_->batches() + c.accumulate - 1) / c.accumulate);
 }
 
 void Trainer::training_mode() {
@@ -142,6 +163,8 @@ void Trainer::save(const RunFolder& folder) {
       {"loss", partial_.loss},
       {"seconds", partial_.seconds},
       {"lr", partial_.lr}}.dump();
+  if (events_) event_bytes_ = events_->flush();
+  s.notes["events"] = std::to_string(event_bytes_);
   save_checkpoint(folder.checkpoint(), s);
 }
 
@@ -155,20 +178,29 @@ void Trainer::resume(const RunFolder& folder) {
     history_ = json::parse(s.notes.at("history")).get<std::vector<EpochRecord>>();
     const json p = json::parse(s.notes.at("partial"));
     partial_ = {p.at("images"), p.at("hits"), p.at("loss"), p.at("seconds"), p.at("lr")};
+    if (s.notes.contains("events")) event_bytes_ = std::stoll(s.notes.at("events"));
   } catch (const std::exception&) {  // a missing note, or JSON that is none
     fail<FileError>("{}: its record of the run is damaged", folder.checkpoint());
   }
   for (std::size_t i = 0; i < history_.size(); ++i)
     if (history_[i].val_top1 > history_[best_].val_top1) best_ = i;
   folder.write_log(history_);
+  folder.cut_histograms(epoch_);
 }
 
 const EpochRecord* Trainer::best() const { return history_.empty() ? nullptr : &history_[best_]; }
 
+bool Trainer::stopped_early() const {
+  return config_.early_stop > 0 && !history_.empty() &&
+         std::ssize(history_) - 1 - static_cast<std::int64_t>(best_) >= config_.early_stop;
+}
+bool Trainer::finished() const { return epoch_ >= config_.epochs || stopped_early(); }
+
 void Trainer::run(const RunFolder& folder, Progress& progress) {
   folder_ = folder.path();
+  events_ = std::make_unique<EventFile>(folder.events(), event_bytes_);
   const InterruptGuard interrupt;
-  while (epoch_ < config_.epochs) {
+  while (!finished()) {
     const Clock::time_point begin = Clock::now();
     const double before = partial_.seconds;
     train_epoch(folder, progress, interrupt);
@@ -182,6 +214,8 @@ void Trainer::run(const RunFolder& folder, Progress& progress) {
                     r.epoch, std::to_string(config_.epochs).size(), config_.epochs, r.lr, r.train_loss, r.train_top1,
                     r.val_loss, r.val_top1, r.val_top5, r.images_per_second, duration(r.seconds)));
     name_skipped(progress);
+    if (stopped_early() && epoch_ < config_.epochs)
+      progress.line(fmt::format("stopped early: no better top-1 for {} epochs", config_.early_stop));
     if (interrupt.asked() && !finished())
       throw Interrupted(
           fmt::format("stopped after epoch {}; everything is saved. To go on: gradus train --resume --out {}", epoch_,
@@ -198,13 +232,16 @@ void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const Int
   const Clock::time_point begin = Clock::now();
   while (std::optional<data::Batch> batch = train_loader_->next()) {
     move_to(*batch, device_);
-    const double loss = step(*batch);
+    const std::int64_t first = batch_ - batch_ % config_.accumulate;  // of the group that shares a step
+    const std::int64_t size = std::min(config_.accumulate, batches - first);
+    const Generator generator = default_generator();
+    const auto [loss, finite] = learn(*batch, {.number = batch_ - first, .size = size});
+    if (!finite) explain(*batch, generator, loss);
     const auto n = static_cast<double>(batch->labels.size(0));
     partial_.loss += loss * n;
     partial_.images += batch->labels.size(0);
     partial_.lr = optimizer_->lr();
     ++batch_;
-    ++step_;
 
     partial_.seconds = before + seconds_since(begin);
     const double pace = static_cast<double>(partial_.images - images_before) / (partial_.seconds - before);
@@ -217,7 +254,8 @@ void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const Int
                                         partial_.loss / static_cast<double>(partial_.images),
                                         100 * static_cast<double>(partial_.hits) / static_cast<double>(partial_.images),
                                         pace, duration(run_left)));
-    if (interrupt.asked() && batch_ < batches) {
+    // A checkpoint holds no gradients: a group is ended first.
+    if (interrupt.asked() && batch_ < batches && batch_ % config_.accumulate == 0) {
       progress.end();
       save(folder);
       throw Interrupted(fmt::format(
@@ -228,24 +266,51 @@ void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const Int
   progress.end();
 }
 
-double Trainer::step(const data::Batch& batch) {
-  if (rate_.schedule) optimizer_->set_lr(rate_.schedule(step_));
-  const Generator generator = default_generator();
-  optimizer_->zero_grad();
-  const Heads heads = model_->forward_heads(batch.images);
+Trainer::Forward Trainer::forward(const data::Batch& batch) {
+  Heads heads = model_->forward_heads(batch.images);
+  if (config_.aux_weight >= 0)
+    for (Heads::Auxiliary& head : heads.auxiliary) head.loss_weight = config_.aux_weight;
   const Tensor loss = heads_loss(heads, batch.targets.defined() ? batch.targets : batch.labels,
                                  {.label_smoothing = config_.label_smoothing});
+  return {loss, heads.logits};
+}
+
+Trainer::Learnt Trainer::learn(const data::Batch& batch, const Turn& turn) {
+  if (turn.number == 0) {
+    if (rate_.schedule) optimizer_->set_lr(rate_.schedule(step_));
+    optimizer_->zero_grad();
+  }
+  const bool recorded = config_.histograms && batch_ + 1 == train_loader_->batches();
+  std::optional<ActivationHistograms> activations;
+  if (recorded) activations.emplace(*model_);
+  const auto [loss, logits] = forward(batch);
+  if (recorded) histograms_.activations = activations->take();
+  activations.reset();  // what backward runs again is not recorded
   const double value = loss.item();
-  if (!std::isfinite(value)) explain(batch, generator, value);
-  backward(loss);
+  turn_loss_ = (turn.number == 0 ? 0 : turn_loss_) + value / static_cast<double>(turn.size);
+  if (!std::isfinite(value)) return {value, false};
+  // The loss of the step is the mean over its batches.
+  if (turn.size == 1)
+    backward(loss);
+  else
+    backward(loss, full({}, 1.0 / static_cast<double>(turn.size), {.dtype = loss.dtype(), .device = loss.device()}));
+  partial_.hits += count_hits(logits, batch.labels);
+  if (turn.number + 1 < turn.size) return {value};
+
+  if (recorded) histograms_.gradients = gradient_histograms(*model_);
   if (config_.clip_norm > 0) {
     const double norm = optim::clip_grad_norm(parameters_, config_.clip_norm);
-    if (!std::isfinite(norm)) explain(batch, generator, value);
+    if (!std::isfinite(norm)) return {value, false};
   }
   optimizer_->step();
+  if (config_.filter_rms > 0) optim::clip_filter_rms(parameters_, config_.filter_rms);
   if (ema_) ema_->update();
-  partial_.hits += count_hits(heads.logits, batch.labels);
-  return value;
+  ++step_;
+  if (events_) {
+    events_->scalar("step/loss", step_, turn_loss_);
+    events_->scalar("step/lr", step_, optimizer_->lr());
+  }
+  return {value};
 }
 
 void Trainer::explain(const data::Batch& batch, const Generator& generator, double loss) {
@@ -260,20 +325,34 @@ void Trainer::explain(const data::Batch& batch, const Generator& generator, doub
       const AnomalyMode anomaly;
       default_generator() = generator;
       optimizer_->zero_grad();
-      const Heads heads = model_->forward_heads(batch.images);
-      backward(heads_loss(heads, batch.targets.defined() ? batch.targets : batch.labels,
-                          {.label_smoothing = config_.label_smoothing}));
+      backward(forward(batch).loss);
       where = "run again, the step gave numbers";
     } catch (const Error& error) {
       where = error.what();
     }
   }
   const bool saved = RunFolder(folder_).has_checkpoint();
-  fail<Error>("the {} became {} in epoch {}, batch {}. First seen: {}. {} A lower --lr or --clip-norm 1 may help",
-              std::isfinite(loss) ? "gradient" : "loss",
-              std::isfinite(loss) ? "infinite or NaN" : fmt::format("{}", loss), epoch_ + 1, batch_ + 1, where,
-              saved ? fmt::format("The last good checkpoint stays in {}.", RunFolder(folder_).checkpoint())
-                    : "No epoch was finished, so there is no checkpoint.");
+  fail<Diverged>("the {} became {} in epoch {}, batch {}. First seen: {}. {} A lower --lr or --clip-norm 1 may help",
+                 std::isfinite(loss) ? "gradient" : "loss",
+                 std::isfinite(loss) ? "infinite or NaN" : fmt::format("{}", loss), epoch_ + 1, batch_ + 1, where,
+                 saved ? fmt::format("The last good checkpoint stays in {}.", RunFolder(folder_).checkpoint())
+                       : "No epoch was finished, so there is no checkpoint.");
+}
+
+void Trainer::try_rates(const Schedule& rate, std::int64_t steps,
+                        const std::function<bool(std::int64_t, double)>& each) {
+  rate_ = {rate, nullptr};
+  train_loader_->start(0);
+  for (std::int64_t t = 0; t < steps; ++t) {
+    double loss = 0;
+    for (std::int64_t i = 0; i < config_.accumulate; ++i) {
+      std::optional<data::Batch> batch = train_loader_->next();
+      if (!batch) batch = train_loader_->next();  // another epoch begins
+      move_to(*batch, device_);
+      loss += learn(*batch, {.number = i, .size = config_.accumulate}).loss / static_cast<double>(config_.accumulate);
+    }
+    if (!each(t, loss)) return;
+  }
 }
 
 Evaluation Trainer::validate(Progress& progress) {
@@ -296,11 +375,24 @@ void Trainer::name_skipped(Progress& progress) {
       if (named_.insert(what).second) progress.line("left out: " + what);
 }
 
+void Trainer::write_events(const EpochRecord& r) {
+  const std::pair<const char*, double> figures[] = {{"train/loss", r.train_loss},
+                                                    {"train/top1", r.train_top1},
+                                                    {"train/images_per_second", r.images_per_second},
+                                                    {"validation/loss", r.val_loss},
+                                                    {"validation/top1", r.val_top1},
+                                                    {"validation/top5", r.val_top5}};
+  for (const auto& [tag, value] : figures) events_->scalar(tag, step_, value);
+  for (const auto& [name, h] : histograms_.activations) events_->histogram("activations/" + name, step_, h);
+  for (const auto& [name, h] : histograms_.gradients) events_->histogram("gradients/" + name, step_, h);
+}
+
 void Trainer::finish_epoch(const RunFolder& folder, const Evaluation& evaluation, double seconds) {
-  check<Error>(std::isfinite(evaluation.loss),
-               "the validation loss became {} in epoch {}: the network gives no numbers although its training loss was "
-               "{:.4g}. A lower --lr or --clip-norm 1 may help",
-               evaluation.loss, epoch_ + 1, partial_.loss / static_cast<double>(partial_.images));
+  check<Diverged>(
+      std::isfinite(evaluation.loss),
+      "the validation loss became {} in epoch {}: the network gives no numbers although its training loss was "
+      "{:.4g}. A lower --lr or --clip-norm 1 may help",
+      evaluation.loss, epoch_ + 1, partial_.loss / static_cast<double>(partial_.images));
   if (rate_.plateau) optimizer_->set_lr(rate_.plateau->observe(evaluation.loss));
   const auto images = static_cast<double>(partial_.images);
   history_.push_back({.epoch = epoch_ + 1,
@@ -324,6 +416,8 @@ void Trainer::finish_epoch(const RunFolder& folder, const Evaluation& evaluation
     save_weights(folder.best(), weights);
     if (ema_) ema_->swap();
   }
+  write_events(history_.back());
+  if (config_.histograms) folder.append_histograms(to_json(histograms_, epoch_, step_));
   // The checkpoint comes first: a run killed between the two rewrites its log from it.
   save(folder);
   folder.append_log(history_.back());
@@ -334,7 +428,8 @@ void Trainer::finish_epoch(const RunFolder& folder, const Evaluation& evaluation
                 .history = history_,
                 .epochs = config_.epochs,
                 .evaluation = evaluation,
-                .classes = data_.validation->classes()},
+                .classes = data_.validation->classes(),
+                .histograms = folder.read_histograms()},
                *data_.validation, *model_);
   if (ema_) ema_->swap();
 }

@@ -6,7 +6,7 @@
 #include "core/error.hpp"
 #include "data/resize.hpp"
 #include "nn/files/atomic_file.hpp"
-#include "tools/train/report.hpp"
+#include "tools/train/page.hpp"
 
 namespace gradus::program {
 namespace {

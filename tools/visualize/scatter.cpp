@@ -8,7 +8,7 @@
 #include "core/error.hpp"
 #include "data/image.hpp"
 #include "nn/files/atomic_file.hpp"
-#include "tools/train/report.hpp"
+#include "tools/train/page.hpp"
 
 namespace gradus::program {
 namespace {
