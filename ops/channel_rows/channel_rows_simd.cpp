@@ -1,14 +1,8 @@
-// Channels are the fastest dimension, so per-channel numbers are vectors that lie along the loop. Plain loops that the
-// compiler vectorises; ivdep tells it that a result written over an operand is no obstacle.
+// Channels are the fastest dimension, so per-channel numbers are vectors that lie along the loop. Rows of a dense
+// block's channels may be short and of any length: vectors, then half ones, then single elements.
 
 #include "core/simd.hpp"
 #include "ops/channel_rows/channel_rows.hpp"
-
-#if defined(__clang__)
-#define GRADUS_IVDEP _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define GRADUS_IVDEP _Pragma("GCC ivdep")
-#endif
 
 namespace gradus::GRADUS_ISA {
 namespace {
@@ -20,6 +14,37 @@ constexpr int kGateLanes = 16, kGateBlock = 32 * kGateLanes;
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/// W numbers of type T.
+template <class T, int W>
+struct Lanes {
+  typedef T type __attribute__((vector_size(W * sizeof(T))));
+};
+template <class T, int W>
+using LanesOf = typename Lanes<T, W>::type;
+
+template <int W, class T>
+inline LanesOf<T, W> get(const T* p) {
+  LanesOf<T, W> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <int W, class T>
+inline void put(T* p, LanesOf<T, W> v) {
+  std::memcpy(p, &v, sizeof v);
+}
+
+/// fn.operator()<W>(j) for elements [j, j + W) that cover [0, n).
+template <class Fn>
+inline void along(int64_t n, Fn&& fn) {
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) fn.template operator()<kLanes>(j);
+  if constexpr (kLanes > 8)
+    for (; j + 8 <= n; j += 8) fn.template operator()<8>(j);
+  if constexpr (kLanes > 4)
+    for (; j + 4 <= n; j += 4) fn.template operator()<4>(j);
+  for (; j < n; ++j) fn.template operator()<1>(j);
+}
+
 template <class T>
 void moments(const T* x, int64_t x_step, int64_t n, int64_t width, const T* shift, T* s1, T* s2) {
   for (int64_t j = 0; j < width; ++j) s1[j] = s2[j] = 0;
@@ -27,39 +52,31 @@ void moments(const T* x, int64_t x_step, int64_t n, int64_t width, const T* shif
   for (; i + 4 * width <= n; i += 4 * width) {  // four rows at once: the sums are loaded and stored once for them
     const T *p0 = x, *p1 = p0 + x_step, *p2 = p1 + x_step, *p3 = p2 + x_step;
     x = p3 + x_step;
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < width; ++j) {
-      const T d0 = p0[j] - shift[j], d1 = p1[j] - shift[j], d2 = p2[j] - shift[j], d3 = p3[j] - shift[j];
-      s1[j] += (d0 + d1) + (d2 + d3);
-      s2[j] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
-    }
+    along(width, [&]<int W>(int64_t j) {
+      const auto m = get<W>(shift + j);
+      const auto d0 = get<W>(p0 + j) - m, d1 = get<W>(p1 + j) - m, d2 = get<W>(p2 + j) - m, d3 = get<W>(p3 + j) - m;
+      put<W>(s1 + j, get<W>(s1 + j) + ((d0 + d1) + (d2 + d3)));
+      put<W>(s2 + j, get<W>(s2 + j) + ((d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)));
+    });
   }
-  for (; i < n; i += width, x += x_step) {
-    const int64_t count = least(width, n - i);
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) {
-      const T d = x[j] - shift[j];
-      s1[j] += d;
-      s2[j] += d * d;
-    }
-  }
+  for (; i < n; i += width, x += x_step)
+    along(least(width, n - i), [&]<int W>(int64_t j) {
+      const auto d = get<W>(x + j) - get<W>(shift + j);
+      put<W>(s1 + j, get<W>(s1 + j) + d);
+      put<W>(s2 + j, get<W>(s2 + j) + d * d);
+    });
 }
 
 template <bool kRelu, bool kResidual, class T>
 void apply_as(const T* x, int64_t x_step, const T* residual, const T* scale, const T* shift, T* y, int64_t n,
               int64_t width) {
-  const T* p = x;
-  for (int64_t i = 0; i < n; i += width, p += x_step) {
-    const int64_t count = least(width, n - i);
-    const T* r = kResidual ? residual + i : nullptr;
-    T* q = y + i;
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) {
-      T v = p[j] * scale[j] + shift[j];
-      if (kResidual) v += r[j];
-      q[j] = !kRelu || !(v <= T(0)) ? v : T(0);  // NaN passes, as in relu
-    }
-  }
+  for (int64_t i = 0; i < n; i += width, x += x_step)
+    along(least(width, n - i), [&]<int W>(int64_t j) {
+      auto v = get<W>(x + j) * get<W>(scale + j) + get<W>(shift + j);
+      if constexpr (kResidual) v += get<W>(residual + i + j);
+      if constexpr (kRelu) v = v <= LanesOf<T, W>{} ? LanesOf<T, W>{} : v;  // NaN passes, as in relu
+      put<W>(y + i + j, v);
+    });
 }
 
 template <class T>
@@ -75,11 +92,8 @@ void apply(const T* x, int64_t x_step, const T* residual, const T* scale, const 
 
 template <class T>
 void scale_rows(const T* x, const T* scale, T* y, int64_t n, int64_t width) {
-  for (int64_t i = 0; i < n; i += width) {
-    const int64_t count = least(width, n - i);
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) y[i + j] = x[i + j] * scale[j];
-  }
+  for (int64_t i = 0; i < n; i += width)
+    along(least(width, n - i), [&]<int W>(int64_t j) { put<W>(y + i + j, get<W>(x + i + j) * get<W>(scale + j)); });
 }
 
 template <class T>
@@ -131,45 +145,48 @@ void gate_by_bits(const T* gy, const std::uint32_t* bits, int64_t n, T* g) {
   if (n > 0) gate_by_bits_of(gy, bits, n, g);
 }
 
+/// g where the gate x * scale + shift > 0 is open, else 0.
+template <bool kGate, int W, class T>
+inline LanesOf<T, W> gated(LanesOf<T, W> g, LanesOf<T, W> x, const T* scale, const T* shift) {
+  if constexpr (!kGate) return g;
+  return x * get<W>(scale) + get<W>(shift) > LanesOf<T, W>{} ? g : LanesOf<T, W>{};
+}
+
 template <class T>
 void gate_by_x(const T* gy, const T* x, int64_t x_step, const T* scale, const T* shift, int64_t n, int64_t width,
                T* g) {
-  for (int64_t i = 0; i < n; i += width, x += x_step) {
-    const int64_t count = least(width, n - i);
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) g[i + j] = x[j] * scale[j] + shift[j] > T(0) ? gy[i + j] : T(0);
-  }
+  for (int64_t i = 0; i < n; i += width, x += x_step)
+    along(least(width, n - i), [&]<int W>(int64_t j) {
+      put<W>(g + i + j, gated<true, W>(get<W>(gy + i + j), get<W>(x + j), scale + j, shift + j));
+    });
 }
 
 template <bool kGate, class T>
 void reduce_as(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, int64_t n,
                int64_t width, T* s1, T* s2) {
   for (int64_t j = 0; j < width; ++j) s1[j] = s2[j] = 0;
-  const auto open = [=](T value, T grad, int64_t j) {
-    return !kGate || value * scale[j] + shift[j] > T(0) ? grad : T(0);
-  };
   int64_t i = 0;
   for (; i + 4 * width <= n; i += 4 * width) {  // four rows at once: the sums are loaded and stored once for them
     const T *p0 = x, *p1 = p0 + x_step, *p2 = p1 + x_step, *p3 = p2 + x_step;
     x = p3 + x_step;
     const T *q0 = g + i, *q1 = q0 + width, *q2 = q1 + width, *q3 = q2 + width;
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < width; ++j) {
-      const T g0 = open(p0[j], q0[j], j), g1 = open(p1[j], q1[j], j), g2 = open(p2[j], q2[j], j),
-              g3 = open(p3[j], q3[j], j);
-      s1[j] += (g0 + g1) + (g2 + g3);
-      s2[j] += (g0 * (p0[j] - mean[j]) + g1 * (p1[j] - mean[j])) + (g2 * (p2[j] - mean[j]) + g3 * (p3[j] - mean[j]));
-    }
+    along(width, [&]<int W>(int64_t j) {
+      const auto x0 = get<W>(p0 + j), x1 = get<W>(p1 + j), x2 = get<W>(p2 + j), x3 = get<W>(p3 + j);
+      const auto m = get<W>(mean + j);
+      const auto g0 = gated<kGate, W>(get<W>(q0 + j), x0, scale + j, shift + j),
+                 g1 = gated<kGate, W>(get<W>(q1 + j), x1, scale + j, shift + j),
+                 g2 = gated<kGate, W>(get<W>(q2 + j), x2, scale + j, shift + j),
+                 g3 = gated<kGate, W>(get<W>(q3 + j), x3, scale + j, shift + j);
+      put<W>(s1 + j, get<W>(s1 + j) + ((g0 + g1) + (g2 + g3)));
+      put<W>(s2 + j, get<W>(s2 + j) + ((g0 * (x0 - m) + g1 * (x1 - m)) + (g2 * (x2 - m) + g3 * (x3 - m))));
+    });
   }
-  for (; i < n; i += width, x += x_step) {
-    const int64_t count = least(width, n - i);
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) {
-      const T v = open(x[j], g[i + j], j);
-      s1[j] += v;
-      s2[j] += v * (x[j] - mean[j]);
-    }
-  }
+  for (; i < n; i += width, x += x_step)
+    along(least(width, n - i), [&]<int W>(int64_t j) {
+      const auto v = get<W>(x + j), open = gated<kGate, W>(get<W>(g + i + j), v, scale + j, shift + j);
+      put<W>(s1 + j, get<W>(s1 + j) + open);
+      put<W>(s2 + j, get<W>(s2 + j) + open * (v - get<W>(mean + j)));
+    });
 }
 template <class T>
 void reduce(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, bool gate, int64_t n,
@@ -180,15 +197,13 @@ void reduce(const T* g, const T* x, int64_t x_step, const T* mean, const T* scal
 template <bool kGate, bool kAdd, class T>
 void combine_as(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, const T* a,
                 const T* b, const T* c, T* gx, int64_t gx_step, int64_t n, int64_t width) {
-  for (int64_t i = 0; i < n; i += width, x += x_step, gx += gx_step) {
-    const int64_t count = least(width, n - i);
-    GRADUS_IVDEP
-    for (int64_t j = 0; j < count; ++j) {
-      const T v = !kGate || x[j] * scale[j] + shift[j] > T(0) ? g[i + j] : T(0);
-      const T own = a[j] * v + (b[j] * (x[j] - mean[j]) + c[j]);
-      gx[j] = kAdd ? gx[j] + own : own;
-    }
-  }
+  for (int64_t i = 0; i < n; i += width, x += x_step, gx += gx_step)
+    along(least(width, n - i), [&]<int W>(int64_t j) {
+      const auto v = get<W>(x + j), open = gated<kGate, W>(get<W>(g + i + j), v, scale + j, shift + j);
+      auto own = get<W>(a + j) * open + (get<W>(b + j) * (v - get<W>(mean + j)) + get<W>(c + j));
+      if constexpr (kAdd) own += get<W>(gx + j);
+      put<W>(gx + j, own);
+    });
 }
 template <class T>
 void combine(const T* g, const T* x, int64_t x_step, const T* mean, const T* scale, const T* shift, bool gate,
