@@ -10,7 +10,9 @@
 #include "nn/layers/conv2d.hpp"
 #include "ops/candidates.hpp"
 #include "ops/conv2d/conv2d_bench.hpp"
+#include "ops/matmul/matmul.hpp"
 #include "ops/peak.hpp"
+#include "ops/view/view.hpp"
 #include "tools/machine.hpp"
 #include "tools/program.hpp"
 #include "tools/timing.hpp"
@@ -22,7 +24,7 @@ namespace {
 using nlohmann::json;
 
 struct Options {
-  std::string kernel, shape = "8x64x56x56", weight = "64x64x3x3", layers, input;
+  std::string kernel, shape = "8x64x56x56", weight = "64x64x3x3", layers, input, device = "cpu", dtype = "f32";
   std::int64_t stride = 1, padding = -1, dilation = 1, groups = 1, batch = 16;
   int threads = 0;
   double seconds = 0.2;
@@ -103,23 +105,51 @@ std::vector<Problem> problems_of(const Options& o) {
 
 /// Largest difference from the reference, of the reference's largest magnitude; on one image, because the reference is
 /// as slow as it is plain.
-double error_of(const Problem& p, std::size_t kernel, const std::string& candidate) {
+double error_of(const Problem& p, std::size_t kernel, const std::string& candidate, Device device, DType dtype) {
   Shape one = p.x;
   one[0] = 1;
   manual_seed(1);
-  const KernelCase c = conv2d_kernel_cases(one, p.weight, p.options)[kernel];
+  const KernelCase c = conv2d_kernel_cases(one, p.weight, p.options, device, dtype)[kernel];
   if (std::find(c.candidates.begin(), c.candidates.end(), candidate) == c.candidates.end()) return NAN;
   const auto run = [&](const std::string& name) {
     const ForceKernel forced(c.kernel, name);
-    return c.run().to_vector<double>();
+    return to(c.run(), kCpu).to_vector<double>();
   };
-  const std::vector<double> expected = run("reference"), got = run(candidate);
+  const std::vector<double> expected = run(c.candidates.back()), got = run(candidate);
   double most = 0, off = 0;
   for (std::size_t i = 0; i < got.size(); ++i) {
     most = std::max(most, std::abs(expected[i]));
     off = std::max(off, std::abs(got[i] - expected[i]));
   }
   return off / most;
+}
+
+/// On a device as many runs are queued as take about 10 ms, at most 50, before one waits: what is timed is the kernels
+/// and not their launches.
+double time_ms(const std::function<Tensor()>& run, Device device, double seconds) {
+  if (device == kCpu) return median_ms([&] { run(); }, seconds);
+  const auto wait_for = [](const Tensor& y) { (void)y.as_strided({1}, {1}, 0).item(); };  // and what was queued before
+  const auto queue = [&](int runs) {
+    for (int i = 1; i < runs; ++i) run();
+    wait_for(run());
+  };
+  wait_for(run());
+  const double once = median_ms([&] { queue(1); }, 0);
+  const int runs = std::clamp(static_cast<int>(10 / once), 1, 50);
+  return runs == 1 ? once : median_ms([&] { queue(runs); }, seconds) / runs;
+}
+
+/// What a large matrix product by the device's library reaches: the peak that counts.
+double device_gflops(Device device, DType dtype) {
+  constexpr std::int64_t n = 4096;
+  const Tensor a = to(to(randn({n, n}), device), dtype);
+  return 2.0 * n * n * n / time_ms([&] { return matmul(a, a); }, device, 0.5) * 1e-6;
+}
+/// What a copy of 256 MiB reaches, counting both sides.
+Bandwidth device_bandwidth(Device device) {
+  const Tensor x = zeros({64 << 20}, {.device = device});
+  const double copy = 2.0 * static_cast<double>(x.bytes()) / time_ms([&] { return x.clone(); }, device, 0.5) * 1e-6;
+  return {.read = copy, .copy = copy};
 }
 
 void bench(const Options& o) {
@@ -131,15 +161,17 @@ void bench(const Options& o) {
   if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
   const std::vector<Problem> problems = reading_options([&] { return problems_of(o); });
   check<UsageError>(!problems.empty(), "bench kernel: {} has no convolutions", o.layers);
-  const double flops = measure_flops();
-  const Bandwidth bandwidth = measure_bandwidth();
+  const Device device = chosen_device(o.device);
+  const DType dtype = reading_options([&] { return dtype_from_name(o.dtype.c_str()); });
+  const double flops = device == kCpu ? measure_flops() : device_gflops(device, dtype);
+  const Bandwidth bandwidth = device == kCpu ? measure_bandwidth() : device_bandwidth(device);
   const double most_bytes = std::max(bandwidth.read, bandwidth.copy);
   const Machine machine = describe_machine();
   if (!o.as_json) {
     fmt::print("{}: {} kernels, {}, {} threads\n", engine_name(), machine.isa, machine.blas, num_threads());
     for (const std::string& warning : machine.warnings) fmt::print("warning: {}\n", warning);
-    fmt::print("measured: {:.0f} GFLOP/s f32, read {:.1f} GB/s, copy {:.1f} GB/s; * is what runs if none is forced\n\n",
-               flops, bandwidth.read, bandwidth.copy);
+    fmt::print("measured: {:.0f} GFLOP/s {}, read {:.1f} GB/s, copy {:.1f} GB/s; * is what runs if none is forced\n\n",
+               flops, o.dtype, bandwidth.read, bandwidth.copy);
     fmt::print("{:<24} {:<36} {:>6} {:<14} {:>10} {:>9} {:>6} {:>6} {:>9}\n", "kernel", "problem", "layers",
                "candidate", "ms", "GFLOP/s", "flops", "bytes", "error");
   }
@@ -147,7 +179,7 @@ void bench(const Options& o) {
   double chosen_ms = 0, best_ms = 0;
   for (const Problem& p : problems) {
     const std::vector<KernelCase> cases =
-        reading_options([&] { return conv2d_kernel_cases(p.x, p.weight, p.options); });
+        reading_options([&] { return conv2d_kernel_cases(p.x, p.weight, p.options, device, dtype); });
     for (std::size_t k = 0; k < cases.size(); ++k) {
       const KernelCase& c = cases[k];
       if (o.kernel != "conv2d" && o.kernel != c.kernel) continue;
@@ -155,9 +187,9 @@ void bench(const Options& o) {
       for (std::size_t i = 0; i < c.candidates.size(); ++i) {
         const std::string& name = c.candidates[i];
         // The definition takes minutes on a large problem, and is not what anybody waits for.
-        if (name == "reference" && c.flops > 1e9) continue;
+        if (name == c.candidates.back() && c.flops > (device == kCpu ? 1e9 : 1e12)) continue;
         const ForceKernel forced(c.kernel, name);
-        const double ms = median_ms([&] { c.run(); }, o.seconds), error = error_of(p, k, name);
+        const double ms = time_ms(c.run, device, o.seconds), error = error_of(p, k, name, device, dtype);
         const double gflops = c.flops / ms * 1e-6, gbytes = c.bytes / ms * 1e-6;
         if (i == 0) chosen_ms += ms * p.layers;
         least = std::min(least, ms);
@@ -185,6 +217,8 @@ void bench(const Options& o) {
   if (o.as_json)
     fmt::print("{}\n", json{{"engine", engine_name()},
                             {"isa", machine.isa},
+                            {"device", o.device},
+                            {"dtype", o.dtype},
                             {"threads", num_threads()},
                             {"gflops_peak", flops},
                             {"read_gbytes_per_second", bandwidth.read},
@@ -214,6 +248,8 @@ void add_bench_kernel(Command parent) {
   command.add_option("--padding", o->padding, "(default: half the window)");
   command.add_option("--dilation", o->dilation, "").show_default();
   command.add_option("--groups", o->groups, "").show_default();
+  command.add_option("--device", o->device, "cpu or cuda").show_default();
+  command.add_option("--dtype", o->dtype, "f32; on cuda also bf16").show_default();
   command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)").show_default();
   command.add_option("--seconds", o->seconds, "time for each candidate").show_default();
   command.add_flag("--json", o->as_json, "print one JSON object");

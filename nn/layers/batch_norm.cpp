@@ -1,6 +1,8 @@
 #include "nn/layers/batch_norm.hpp"
 
 #include "ops/batch_norm/batch_norm.hpp"
+#include "ops/pointwise/binary.hpp"
+#include "ops/pointwise/unary.hpp"
 
 namespace gradus {
 
@@ -30,6 +32,14 @@ Tensor BatchNorm2d::forward(const Tensor& x) {
 Tensor BatchNorm2d::relu(const Tensor& x) { return normalise(x, {}, true); }
 Tensor BatchNorm2d::add_relu(const Tensor& x, const Tensor& residual) { return normalise(x, residual, true); }
 Tensor BatchNorm2d::add(const Tensor& x, const Tensor& residual) { return normalise(x, residual, false); }
+
+std::pair<Tensor, Tensor> BatchNorm2d::scale_and_shift() const {
+  const NoGrad constants;
+  Tensor scale = rsqrt(affine(running_var, 1, config_.eps));
+  if (config_.affine) scale = scale * weight;
+  const Tensor shift = running_mean * scale;
+  return {scale, config_.affine ? bias - shift : affine(shift, -1, 0)};
+}
 
 std::string BatchNorm2d::options() const {
   return fmt::format("{}{}", channels_, config_.eps == 1e-5 ? "" : fmt::format(", eps {}", config_.eps));

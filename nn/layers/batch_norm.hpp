@@ -1,4 +1,6 @@
 #pragma once
+#include <utility>
+
 #include "nn/module.hpp"
 
 namespace gradus {
@@ -21,6 +23,8 @@ class BatchNorm2d : public Module {
   Tensor add_relu(const Tensor& x, const Tensor& residual);
   /// bn(x) + residual in one pass.
   Tensor add(const Tensor& x, const Tensor& residual);
+  /// Evaluation as y = scale x + shift: [C] each, constants.
+  std::pair<Tensor, Tensor> scale_and_shift() const;
   std::string type_name() const override { return "BatchNorm2d"; }
   std::string options() const override;
 

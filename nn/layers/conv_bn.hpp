@@ -1,8 +1,14 @@
 #pragma once
+// A convolution and the batch norm behind it.
+
 #include "nn/layers/batch_norm.hpp"
 #include "nn/layers/conv2d.hpp"
 
 namespace gradus {
+
+/// relu(bn(conv(x)) [+ residual]). Evaluating on CUDA without a tape it is one pass: the batch norm, as scale and
+/// shift, the residual and the ReLU are the convolution's epilogue. Otherwise the two layers one after the other.
+Tensor conv_bn_relu(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const Tensor& residual = {});
 
 struct ConvBnConfig {
   Pair kernel = 1;
@@ -19,7 +25,7 @@ struct ConvBnRelu : Module {
       : conv(in, out,
              {.kernel = c.kernel, .stride = c.stride, .padding = c.padding, .groups = c.groups, .bias = false}),
         bn(out, {.eps = c.eps}) {}
-  Tensor forward(const Tensor& x) override { return bn.relu(conv(x)); }
+  Tensor forward(const Tensor& x) override { return conv_bn_relu(conv, bn, x); }
   std::string type_name() const override { return "ConvBnRelu"; }
 
   Conv2d conv;

@@ -2,6 +2,8 @@
 
 #include "core/random.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/run.hpp"
+#include "ops/view/view.hpp"
 
 namespace gradus {
 
@@ -57,12 +59,22 @@ std::vector<std::string> supporting(const Candidates<Problem>& kernels, const Pr
   return names;
 }
 
+/// The candidates of the device's list.
+template <class Cpu, class Cuda, class Problem>
+std::vector<std::string> supporting_on(Device device, Cpu&& cpu, [[maybe_unused]] Cuda&& cuda, const Problem& problem) {
+  if constexpr (kHasCuda)
+    if (device.type == DeviceType::cuda) return supporting(cuda(), problem);
+  return supporting(cpu(), problem);
+}
+
 }  // namespace
 
-std::vector<KernelCase> conv2d_kernel_cases(const Shape& x_shape, const Shape& w_shape, const Conv2dOptions& o) {
-  const Tensor x = randn(x_shape, {.format = Format::channels_last});
-  const Tensor w = randn(w_shape, {.format = Format::channels_last});
-  const Tensor gy = randn(conv2d(x, w, {}, o).shape(), {.format = Format::channels_last});
+std::vector<KernelCase> conv2d_kernel_cases(const Shape& x_shape, const Shape& w_shape, const Conv2dOptions& o,
+                                            Device device, DType dtype) {
+  const auto random = [&](const Shape& shape) {
+    return to(to(randn(shape, {.format = Format::channels_last}), device), dtype);
+  };
+  const Tensor x = random(x_shape), w = random(w_shape), gy = random(conv2d(x, w, {}, o).shape());
   const ConvShape c{.N = x.size(0),
                     .C = x.size(1),
                     .H = x.size(2),
@@ -80,15 +92,26 @@ std::vector<KernelCase> conv2d_kernel_cases(const Shape& x_shape, const Shape& w
                     .dilation_w = o.dilation.w,
                     .groups = o.groups};
   const double flops = 2 * c.multiply_adds(), bytes = static_cast<double>(x.bytes() + w.bytes() + gy.bytes());
-  const DType f32 = DType::f32;
+  const auto on = [&](auto&& cpu, auto&& cuda, const auto& problem) {
+    return supporting_on(device, cpu, cuda, problem);
+  };
   return {
-      {"conv2d.forward", flops, bytes, supporting(cpu::conv2d_forward(), {c, f32, nullptr, nullptr, nullptr, nullptr}),
+      {"conv2d.forward", flops, bytes,
+       on(
+           []() -> auto& { return cpu::conv2d_forward(); }, []() -> auto& { return cuda::conv2d_forward(); },
+           ConvForward{c, dtype, nullptr, nullptr, nullptr, nullptr}),
        [=] { return conv2d(x, w, {}, o); }},
       {"conv2d.backward_input", flops, bytes,
-       supporting(cpu::conv2d_backward_input(), {c, f32, nullptr, nullptr, nullptr}),
+       on(
+           []() -> auto& { return cpu::conv2d_backward_input(); },
+           []() -> auto& { return cuda::conv2d_backward_input(); },
+           ConvBackwardInput{c, dtype, nullptr, nullptr, nullptr}),
        [=] { return conv2d_input_grad(gy, w, x.shape(), o); }},
       {"conv2d.backward_weight", flops, bytes,
-       supporting(cpu::conv2d_backward_weight(), {c, f32, nullptr, nullptr, nullptr}),
+       on(
+           []() -> auto& { return cpu::conv2d_backward_weight(); },
+           []() -> auto& { return cuda::conv2d_backward_weight(); },
+           ConvBackwardWeight{c, dtype, nullptr, nullptr, nullptr}),
        [=] { return conv2d_weight_grad(x, gy, w.shape(), o); }},
   };
 }

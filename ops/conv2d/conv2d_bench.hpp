@@ -7,6 +7,7 @@
 namespace gradus {
 
 /// forward, backward_input and backward_weight of one convolution on random operands. Errors: conv2d's.
-std::vector<KernelCase> conv2d_kernel_cases(const Shape& x, const Shape& weight, const Conv2dOptions& options);
+std::vector<KernelCase> conv2d_kernel_cases(const Shape& x, const Shape& weight, const Conv2dOptions& options,
+                                            Device device = kCpu, DType dtype = DType::f32);
 
 }  // namespace gradus

@@ -239,4 +239,21 @@ TEST_CASE("optimizer: every optimiser's steps, clipping and averaging are the CP
   }
 }
 
+TEST_CASE("evaluation: networks whose batch norm is the convolution's epilogue give the CPU's logits") {
+  for (const std::string model : {"resnet20", "resnet18", "resnet50"}) {
+    CAPTURE(model);
+    manual_seed(7);
+    const auto net = zoo::build(model, {.classes = 10});
+    Generator generator{3, 0};
+    for (const NamedState& s : net->state())  // statistics that are not 0 and 1
+      if (s.name.ends_with("running_mean") || s.name.ends_with("running_var")) uniform_(*s.tensor, 0.5, 1.5, generator);
+    net->eval();
+    const Pictures pictures(2, 32, 10, 5);
+    const NoGrad no_tape;
+    const Tensor expected = (*net)(pictures.images);
+    net->to(kCuda);
+    CHECK(test::difference(to((*net)(to(pictures.images, kCuda)), kCpu), expected) <= 2e-5);
+  }
+}
+
 }  // namespace gradus

@@ -3,6 +3,7 @@
 #include "nn/branches.hpp"
 #include "nn/layers/batch_norm.hpp"
 #include "nn/layers/conv2d.hpp"
+#include "nn/layers/conv_bn.hpp"
 #include "nn/layers/squeeze_excite.hpp"
 #include "zoo/build.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 struct NamedUnit : Module {
   NamedUnit(std::string layer, std::int64_t in, std::int64_t out, const Conv2dConfig& config)
       : name(std::move(layer)), conv(in, out, config), bn(out) {}
-  Tensor forward(const Tensor& x) override { return bn.relu(conv(x)); }
+  Tensor forward(const Tensor& x) override { return conv_bn_relu(conv, bn, x); }
   void members(MemberVisitor& visit) override {
     visit(name, conv);
     visit(name + "_bn", bn);

@@ -1,5 +1,6 @@
 #include "zoo/resnet/cifar_resnet.hpp"
 
+#include "nn/layers/conv_bn.hpp"
 #include "ops/pad/pad.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/pointwise/unary.hpp"
@@ -30,15 +31,15 @@ CifarBlock::CifarBlock(std::int64_t in, std::int64_t out, std::int64_t stride, c
 }
 
 Tensor CifarBlock::forward(const Tensor& x) {
-  if (!residual_) return bn2.relu(conv2(bn1.relu(conv1(x))));
+  if (!residual_) return conv_bn_relu(conv2, bn2, conv_bn_relu(conv1, bn1, x));
 
   const Tensor shortcut = shortcut_a(x, out_, stride_);
   if (depth_ && is_training() && depth_->drops(index_)) return relu(shortcut);
 
-  Tensor y = conv2(bn1.relu(conv1(x)));
-  if (depth_ && !is_training()) return relu(bn2(y) * depth_->survival(index_) + shortcut);
-  if (se_module) return se_module->add_relu(bn2(y), shortcut);
-  return bn2.add_relu(y, shortcut);
+  const Tensor y = conv_bn_relu(conv1, bn1, x);
+  if (depth_ && !is_training()) return relu(bn2(conv2(y)) * depth_->survival(index_) + shortcut);
+  if (se_module) return se_module->add_relu(bn2(conv2(y)), shortcut);
+  return conv_bn_relu(conv2, bn2, y, shortcut);
 }
 
 std::string CifarBlock::options() const {
@@ -64,7 +65,7 @@ CifarResNet::CifarResNet(const CifarResNetConfig& config, const ModelOptions& op
 }
 
 Tensor CifarResNet::forward(const Tensor& x) {
-  Tensor y = bn1.relu(conv1(x));
+  Tensor y = conv_bn_relu(conv1, bn1, x);
   y = layer3(layer2(layer1(y)));
   return linear(flatten(avgpool(y)));
 }

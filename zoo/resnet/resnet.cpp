@@ -1,5 +1,6 @@
 #include "zoo/resnet/resnet.hpp"
 
+#include "nn/layers/conv_bn.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/pointwise/unary.hpp"
 #include "zoo/build.hpp"
@@ -7,12 +8,12 @@
 namespace gradus::zoo {
 namespace {
 
-/// relu([SE](bn(y)) + shortcut), the end of a block whose last convolution gave y.
-Tensor finish(const Tensor& y, BatchNorm2d& bn, std::optional<SqueezeExcite>* se, const Tensor& shortcut,
+/// relu([SE](bn(conv(x))) + shortcut), the end of a block.
+Tensor finish(const Tensor& x, Conv2d& conv, BatchNorm2d& bn, std::optional<SqueezeExcite>* se, const Tensor& shortcut,
               const BlockDepth& place, bool training) {
-  if (place.depth && !training) return relu(bn(y) * place.depth->survival(place.index) + shortcut);
-  if (se && *se) return (*se)->add_relu(bn(y), shortcut);
-  return bn.add_relu(y, shortcut);
+  if (place.depth && !training) return relu(bn(conv(x)) * place.depth->survival(place.index) + shortcut);
+  if (se && *se) return (*se)->add_relu(bn(conv(x)), shortcut);
+  return conv_bn_relu(conv, bn, x, shortcut);
 }
 
 void add_projection(Sequential& downsample, std::int64_t in, std::int64_t out, std::int64_t stride,
@@ -36,8 +37,7 @@ BasicBlock::BasicBlock(std::int64_t in, std::int64_t out, std::int64_t stride, B
 Tensor BasicBlock::forward(const Tensor& x) {
   const Tensor shortcut = downsample(x);
   if (place_.depth && is_training() && place_.depth->drops(place_.index)) return relu(shortcut);
-  const Tensor y = conv2(bn1.relu(conv1(x)));
-  return finish(y, bn2, nullptr, shortcut, place_, is_training());
+  return finish(conv_bn_relu(conv1, bn1, x), conv2, bn2, nullptr, shortcut, place_, is_training());
 }
 
 Bottleneck::Bottleneck(const BottleneckConfig& c, BlockDepth place)
@@ -56,9 +56,8 @@ Bottleneck::Bottleneck(const BottleneckConfig& c, BlockDepth place)
 Tensor Bottleneck::forward(const Tensor& x) {
   const Tensor shortcut = downsample(x);
   if (place_.depth && is_training() && place_.depth->drops(place_.index)) return relu(shortcut);
-  Tensor y = bn1.relu(conv1(x));
-  y = bn2.relu(conv2(y));
-  return finish(conv3(y), bn3, &se_module, shortcut, place_, is_training());
+  const Tensor y = conv_bn_relu(conv2, bn2, conv_bn_relu(conv1, bn1, x));
+  return finish(y, conv3, bn3, &se_module, shortcut, place_, is_training());
 }
 
 ResNet::ResNet(const ResNetConfig& config, const ModelOptions& options)
@@ -111,7 +110,7 @@ ResNet::ResNet(const ResNetConfig& config, const ModelOptions& options)
 }
 
 Tensor ResNet::forward(const Tensor& x) {
-  Tensor y = maxpool(bn1.relu(conv1(x)));
+  Tensor y = maxpool(conv_bn_relu(conv1, bn1, x));
   y = layer4(layer3(layer2(layer1(y))));
   return fc(flatten(avgpool(y)));
 }
@@ -139,7 +138,7 @@ CifarResNext::CifarResNext(std::int64_t cardinality, std::int64_t base_width, co
 }
 
 Tensor CifarResNext::forward(const Tensor& x) {
-  Tensor y = bn1.relu(conv1(x));
+  Tensor y = conv_bn_relu(conv1, bn1, x);
   y = layer3(layer2(layer1(y)));
   return fc(flatten(avgpool(y)));
 }
