@@ -50,7 +50,8 @@ const Row kRows[] = {
     {"resnext", "resnext50_32x4d", 32, 140},
     {"densenet", "densenet121", 32, 50},
     {"dpn", "dpn68", 32, 130},
-    // Its logits pass a ReLU: a class whose logit is below zero for every picture gets no gradient, ever. At 1 all live.
+    // Its logits pass a ReLU: a class whose logit is below zero for every picture gets no gradient, ever. At 1 all
+    // live.
     {"squeezenet", "squeezenet1_1", 32, 60, 5e-4, "classifier.1.bias"},
 };
 

@@ -27,16 +27,14 @@ void images(const UnpoolProblem<T>& p) {
   const auto each = [&](std::int64_t n, auto* small, auto* large, auto fn) {
     const std::int64_t* at = p.index + n * few;
     for (std::int64_t w = 0; w < few; w += channels)
-      for (std::int64_t c = 0; c < channels; ++c) fn(small[n * few + w + c], large[n * many + at[w + c] * channels + c]);
+      for (std::int64_t c = 0; c < channels; ++c)
+        fn(small[n * few + w + c], large[n * many + at[w + c] * channels + c]);
   };
   parallel_for(p.images, [&](std::int64_t n) {
     switch (p.move) {
-      case UnpoolMove::put:
-        return each(n, p.x, p.y, [](const T& small, T& large) { large = small; });
-      case UnpoolMove::fetch:
-        return each(n, p.y, p.x, [](T& small, const T& large) { small = large; });
-      case UnpoolMove::collect:
-        return each(n, p.x, p.y, [](const T& small, T& large) { large += small; });
+      case UnpoolMove::put: return each(n, p.x, p.y, [](const T& small, T& large) { large = small; });
+      case UnpoolMove::fetch: return each(n, p.y, p.x, [](T& small, const T& large) { small = large; });
+      case UnpoolMove::collect: return each(n, p.x, p.y, [](const T& small, T& large) { large += small; });
     }
   });
 }
