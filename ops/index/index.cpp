@@ -1,5 +1,7 @@
 #include "ops/index/index.hpp"
 
+#include <algorithm>
+
 #include "autograd/node.hpp"
 #include "ops/index/index_kernels.hpp"
 #include "ops/number.hpp"
@@ -114,7 +116,10 @@ Tensor index_select(const Tensor& x, std::int64_t wanted, const Tensor& index) {
   Shape line = Shape::filled(x.rank(), 1), shape = x.shape();
   line[dim] = shape[dim] = index.shape()[0];
   const Tensor along = reshape(index, line);
-  check_index("index_select", x.shape(), dim, along, x);
+  Shape large = x.shape();  // along has 1 beside the indexed dim, which fits empty dims too
+  for (int d = 0; d < large.size(); ++d)
+    if (d != dim) large[d] = std::max<std::int64_t>(1, large[d]);
+  check_index("index_select", large, dim, along, x);
   return gather_checked(x, dim, expand(along, shape));
 }
 

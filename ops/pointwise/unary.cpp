@@ -106,7 +106,10 @@ Tensor apply(Unary op, const Tensor& x, UnaryParams params = {}) {
 }  // namespace
 
 Tensor affine(const Tensor& x, double scale, double shift) { return apply(Unary::Affine, x, {scale, shift}); }
-Tensor neg(const Tensor& x) { return affine(x, -1, 0); }
+Tensor neg(const Tensor& x) {
+  check_number("neg", x);
+  return affine(x, -1, 0);
+}
 Tensor exp(const Tensor& x) { return apply(Unary::Exp, x); }
 Tensor log(const Tensor& x) { return apply(Unary::Log, x); }
 Tensor sqrt(const Tensor& x) { return apply(Unary::Sqrt, x); }

@@ -190,6 +190,7 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
 }
 
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
+  check_number("mean", x);
   const ReducedDims r("mean", x, dims);
   check<ShapeError>(r.count > 0, "mean: of no elements\n  x  {}", describe(x));
   return affine(sum(x, dims, keepdim), 1 / static_cast<double>(r.count), 0);
