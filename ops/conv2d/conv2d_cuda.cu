@@ -4,6 +4,8 @@
 //   groups         groups of up to 16 channels (8 where tensor cores may be used) and depthwise: four channels of four
 //                  pixels to a thread, weights in shared memory. Bound by memory, for groups above 4 by FMA. f32 and
 //                  bf16
+//   wgmma          implicit GEMM on Hopper's tensor cores, whose windows TMA gathers into shared memory: no thread
+//                  touches an operand. Bound by the tensor cores. bf16
 //   pipeline       implicit GEMM on tensor cores, operands on their way while others are multiplied. Bound by the
 //   tensor
 //                  cores. bf16, and f32 where TF32 is allowed
@@ -35,6 +37,8 @@ namespace {
 constexpr const char* kPointwiseIdea = "1x1 windows are a matrix product as they lie: cuBLAS";
 constexpr const char* kGroupsIdea = "four channels of four pixels to a thread, for narrow groups; bound by memory";
 constexpr const char* kWinogradIdea = "transforms and a batched matrix product, for 3x3 in f32; bound by memory";
+constexpr const char* kWgmmaIdea =
+    "implicit GEMM by wgmma, its windows gathered by TMA, in bf16; bound by tensor cores";
 constexpr const char* kPipelineIdea =
     "implicit GEMM through cp.async, ldmatrix and mma.sync, in bf16 or TF32 (if allowed); bound by tensor cores";
 constexpr const char* k3xTf32Idea = "the pipeline with each f32 as two TF32 numbers; bound by tensor cores, at a third";
@@ -48,6 +52,7 @@ Candidates<Problem> ladder(const char* kernel) {
   return {kernel,
           {{"gemm_1x1", kPointwiseIdea, takes_gemm_1x1, run_gemm_1x1},
            {"groups", kGroupsIdea, takes_groups, run_groups},
+           {"wgmma", kWgmmaIdea, takes_wgmma, run_wgmma},
            {"pipeline", kPipelineIdea, takes_pipeline, run_pipeline},
            {"tensor", kTensorIdea, takes_tensor, run_tensor},
            {"winograd_f4x4", kWinogradIdea, takes_winograd_f4x4, run_winograd_f4x4},

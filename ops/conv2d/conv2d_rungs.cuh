@@ -25,6 +25,8 @@ GRADUS_CONV_RUNG(tensor);         // the same; bf16, and f32 where TF32 is allow
 // conv2d_pipeline_cuda.cu
 GRADUS_CONV_RUNG(pipeline_3xtf32);  // f32; the same channels
 GRADUS_CONV_RUNG(pipeline);         // bf16, and f32 where TF32 is allowed; channels of a group in multiples of 16 bytes
+// conv2d_wgmma_cuda.cu
+GRADUS_CONV_RUNG(wgmma);  // bf16 on Hopper; windows alike along h and w, channels in multiples of 8; gx of stride 1
 // conv2d_winograd_cuda.cu: f32 where TF32 is not allowed; 3x3 of stride 1, one group, from 32 channels and 256 pixels
 // on
 GRADUS_CONV_RUNG(winograd_f2x2);

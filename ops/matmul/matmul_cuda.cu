@@ -5,11 +5,12 @@
 //              memory: still two loads for each FMA
 //   registers  (cuda/gemm_tiles.cuh) 4x4 results to a thread: eight loads for 16 FMA. Bound by FMA
 //   tensor     (cuda/gemm_tiles.cuh) tensor cores: a warp multiplies 16x8x8 at once. Products in TF32, only where TF32
-//   is
-//              allowed, or bf16. Bound by waiting: tiles pass through registers, and nobody multiplies meanwhile
+//              is allowed, or bf16. Bound by waiting: tiles pass through registers, and nobody multiplies meanwhile
 //   pipeline   (cuda/gemm_pipeline.cuh) the next tiles come by cp.async while this one is multiplied, and ldmatrix
-//   feeds
-//              the tensor cores from swizzled shared memory. Bound by the tensor cores. Rows in multiples of 16 bytes
+//              feeds the tensor cores from swizzled shared memory. Bound by the tensor cores. Rows in multiples of 16
+//              bytes
+//   wgmma      (cuda/gemm_wgmma.cuh) Hopper's tensor cores read shared memory themselves, which TMA fills: no thread
+//              touches an operand. Bound by the tensor cores. bf16, see matmul_wgmma_cuda.cu
 //   cublas     the library, where it can read both operands as they lie
 //
 // bf16 is added up in f32 and rounded once, at the end.
@@ -20,7 +21,7 @@
 #include "cuda/gemm_pipeline.cuh"
 #include "cuda/gemm_tiles.cuh"
 #include "cuda/strided.cuh"
-#include "ops/matmul/matmul_kernels.hpp"
+#include "ops/matmul/matmul_wgmma.hpp"
 
 namespace gradus::cuda {
 namespace {
@@ -256,6 +257,7 @@ const Candidates<MatmulProblem>& matmul() {
       "matmul",
       {{"cublas", "the library; bound by arithmetic", cublas_reads,
         [](const MatmulProblem& p) { typed(p, [&]<class T>(T) { cublas<T>(p); }); }},
+       {"wgmma", "Hopper's tensor cores in bf16, fed by TMA; bound by tensor cores", takes_wgmma, matmul_wgmma},
        {"pipeline", "cp.async, ldmatrix and mma.sync, in bf16 or TF32 (if allowed); bound by tensor cores",
         pipeline_allowed, [](const MatmulProblem& p) { tensor_typed(p, [&]<class T>(T) { run_pipeline<T>(p); }); }},
        {"tensor", "tensor cores, in bf16 or TF32 (if allowed); bound by waiting for tiles", tensor_allowed,
