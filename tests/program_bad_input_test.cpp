@@ -242,7 +242,7 @@ TEST_CASE("train: a checkpoint of another network is not resumed, and stays as i
   CHECK_MESSAGE(contains(error, "checkpoint.safetensors: does not fit this network: 60 missing ("), error);
   CHECK(read_all(run + "/checkpoint.safetensors") == before);
   std::ofstream(run + "/config.json") << "{";
-  CHECK(contains(failure({"train", "--resume", "--out", run}, 1), "config.json: is not a run's configuration"));
+  CHECK(contains(failure({"train", "--resume", "--out", run}, 1), "config.json: is no JSON"));
 }
 
 TEST_CASE("train, eval: one bad picture in a folder is named, and left out only if asked") {
