@@ -57,10 +57,10 @@ TEST_CASE("train: the events of a run that was killed and resumed are those of o
 
 TEST_CASE("find-lr: suggests a rate, and draws") {
   const TemporaryFolder folder;
-  const Result r = gradus_run({"find-lr", "--model", "resnet20", "--data", "cifar10", "--data-dir", small_data(),
-                               "--batch", "16", "--steps", "24", "--from", "1e-4", "--to", "100", "--json", "-o",
-                               (folder / "lr.html").string() + "," + (folder / "lr.png").string() + "," +
-                                   (folder / "lr.json").string()});
+  const Result r = gradus_run(
+      {"find-lr", "--model", "resnet20", "--data", "cifar10", "--data-dir", small_data(), "--batch", "16", "--steps",
+       "24", "--from", "1e-4", "--to", "100", "--json", "-o",
+       (folder / "lr.html").string() + "," + (folder / "lr.png").string() + "," + (folder / "lr.json").string()});
   REQUIRE_MESSAGE(r.status == 0, r.err);
   const json figures = json::parse(read_all(folder / "lr.json"));
   const double suggested = json::parse(r.out).at("suggested").get<double>();

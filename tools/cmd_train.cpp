@@ -17,7 +17,7 @@ struct Options {
   ConfigOptions asked;
   std::string out = "runs/latest";
   std::string device = "cpu";
-  bool amp = false, resume = false, overwrite = false, quiet = false, as_json = false;
+  bool resume = false, overwrite = false, quiet = false, as_json = false;
 };
 
 /// The configuration of the run in `folder`. UsageError for an option that was given and says otherwise.
@@ -43,9 +43,10 @@ TrainConfig resumed_config(Command command, const RunFolder& folder, const Confi
 
 void train(Command command, const Options& o) {
   const Device device = chosen_device(o.device);
-  check<DeviceError>(!o.amp, "--amp: mixed precision needs a CUDA device, and this build has none");
   const RunFolder folder(o.out);
   const TrainConfig config = o.resume ? resumed_config(command, folder, o.asked) : asked_config(command, o.asked);
+  check<DeviceError>(!config.amp || device.type == DeviceType::cuda,
+                     "--amp: mixed precision needs a CUDA device; add --device cuda");
   if (o.resume) {
     check<FileError>(folder.has_checkpoint(),
                      "{}: no checkpoint yet, the run stopped in its first epoch; start it again without --resume",
@@ -103,7 +104,6 @@ void add_train(Command app) {
   run(command.add_flag("--resume", o->resume, "go on from the folder's checkpoint"));
   run(command.add_flag("--overwrite", o->overwrite, "replace the run in the folder"));
   run(command.add_option("--device", o->device, "cpu or cuda"));
-  run(command.add_flag("--amp", o->amp, "mixed precision (cuda)"));
   run(command.add_flag("-q,--quiet", o->quiet, "show nothing but errors"));
   run(command.add_flag("--json", o->as_json, "print the last epoch as one JSON object"));
   command.callback([o, command] { train(command, *o); });

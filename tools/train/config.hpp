@@ -51,6 +51,7 @@ struct TrainConfig {
   double filter_rms = 0;        // bound of the root mean square of a filter's weights; 0: off
   double ema = 0;               // decay of the weight average; 0: off
   std::int64_t early_stop = 0;  // stop after so many epochs without a better top-1; 0: off
+  bool amp = false;             // forward in bf16, on a CUDA device (autograd/autocast.hpp)
   std::uint64_t seed = 0;
 
   int workers = 1;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "autograd/autocast.hpp"
 #include "autograd/engine.hpp"
 #include "core/parallel.hpp"
 #include "nn/files/weights.hpp"
@@ -267,6 +268,7 @@ void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const Int
 }
 
 Trainer::Forward Trainer::forward(const data::Batch& batch) {
+  const Autocast precision(config_.amp ? DType::bf16 : DType::f32);
   Heads heads = model_->forward_heads(batch.images);
   if (config_.aux_weight >= 0)
     for (Heads::Auxiliary& head : heads.auxiliary) head.loss_weight = config_.aux_weight;
