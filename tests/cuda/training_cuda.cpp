@@ -106,12 +106,12 @@ double relative(const Tensor& a, const Tensor& b, double floor) {
 
 /// What the two devices may differ by: the loss of itself, each gradient, weight and running statistic of its norm. In
 /// f32 a handful of activations within rounding of zero pass ReLU, or win a maximum, on one device only; in f64 that is
-/// left out, and the kernels' formulas are compared to many digits. BN-Inception, whose last maps have 2x2 places,
-/// strays most.
+/// left out, and the kernels' formulas are compared to many digits. kF32Small is for last maps so small
+/// (2x2 places in BN-Inception, one in SE-ResNet-50) that few values make a batch norm's statistics.
 struct Bounds {
   double loss, tensors;
 };
-constexpr Bounds kF32{1e-5, 1e-3}, kF32Deep{1e-4, 2e-1}, kF64{1e-10, 1e-7};
+constexpr Bounds kF32{1e-5, 1e-3}, kF32Deep{1e-4, 5e-2}, kF32Small{1e-4, 2e-1}, kF64{1e-10, 1e-7};
 
 void check_step(const std::string& model, const zoo::ModelOptions& options, const Pictures& batch, DType dtype,
                 const Bounds& bounds) {
@@ -240,6 +240,7 @@ TEST_CASE("families: a step of a small net of each family has the CPU's loss, gr
     const char* model;
     std::int64_t size;
     zoo::ModelOptions options;
+    Bounds f32 = kF32Deep;
   };
   const Family families[] = {
       {"mlp", 32, {.classes = 10}},
@@ -248,12 +249,13 @@ TEST_CASE("families: a step of a small net of each family has the CPU's loss, gr
       {"cifar_vgg16_bn", 32, {}},
       {"squeezenet1_1", 64, {.classes = 10}},
       {"cifar_googlenet", 16, {}},
-      {"bninception", 64, {.classes = 10}},
+      {"bninception", 64, {.classes = 10}, kF32Small},
       {"resnet18", 32, {.classes = 10}},
       {"cifar_resnet20", 16, {}},
       {"preresnet18", 32, {.classes = 10}},
+      {"cifar_preresnet110", 8, {}},
       {"cifar_se_resnet20", 16, {}},
-      {"se_resnet50", 32, {.classes = 10}},
+      {"se_resnet50", 32, {.classes = 10}, kF32Small},
       {"cifar_resnext29_8x64d", 8, {.cardinality = 4, .base_width = 16}},
       {"cifar_densenet40_k12", 16, {.growth_rate = 4}},
       {"dpn68", 32, {.classes = 10}},
@@ -264,7 +266,7 @@ TEST_CASE("families: a step of a small net of each family has the CPU's loss, gr
   CHECK(here == all);
   for (const Family& f : families) {
     const Pictures batch(4, f.size, 10, 4);
-    check_step(f.model, f.options, batch, DType::f32, kF32Deep);
+    check_step(f.model, f.options, batch, DType::f32, f.f32);
     check_step(f.model, f.options, batch, DType::f64, kF64);
   }
 }
