@@ -261,7 +261,7 @@ bool backward_input_is_winograd(const ConvBackwardInput& p) {
 }
 template <int kTile>
 bool backward_weight_is_winograd(const ConvBackwardWeight& p) {
-  return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
+  return p.dtype == DType::f32 && is_winograd_weight(p.shape, kTile);
 }
 bool forward_is_packed(const ConvForward& p) { return p.dtype == DType::f32 && is_packed_forward(p.shape); }
 bool backward_input_is_packed(const ConvBackwardInput& p) {

@@ -82,6 +82,7 @@ void backward_input_packed(const ConvBackwardInput&);
 void backward_weight_packed(const ConvBackwardWeight&);
 // winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32).
 bool is_winograd(const ConvShape&, int tile);
+bool is_winograd_weight(const ConvShape&, int tile);
 void forward_winograd_2(const ConvForward&);
 void forward_winograd_4(const ConvForward&);
 void backward_input_winograd_2(const ConvBackwardInput&);

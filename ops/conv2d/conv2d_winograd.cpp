@@ -4,8 +4,10 @@
 #include "ops/conv2d/conv2d_winograd.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_packed.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
 #include "ops/workspace.hpp"
 
@@ -16,9 +18,10 @@ using std::int64_t;
 
 constexpr int64_t kBufferFloats = 256 << 10 >> 2;  // transformed input and output of a task: half an L2
 // What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them; and
-// for the larger tile, transformed weights (36 floats for 9) that fit a cache.
-constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kMostWeights = 1 << 20;
-constexpr int64_t kParts = 8;  // of a weight gradient, each with sums of its own
+// memory for transformed weights: 36 floats for 9 on the larger tile.
+constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kMostWeights = 36 << 18;
+// The weight gradient: in parts, each with sums of its own, of at most so many floats; and the depth of a product.
+constexpr int64_t kParts = 8, kMostSums = 1 << 20, kWeightTiles = 96;
 
 bool supports(const ConvShape& c) {
   return c.R == 3 && c.S == 3 && c.stride_h == 1 && c.stride_w == 1 && c.dilation_h == 1 && c.dilation_w == 1 &&
@@ -26,9 +29,11 @@ bool supports(const ConvShape& c) {
          c.padding_h <= 2 && c.padding_w <= 2 && c.N * c.P * c.Q >= kLeastPixels;
 }
 
-/// Tiles of a task: enough to read each transformed weight for many, few enough that their buffers stay in L2.
-int64_t tiles_each(int64_t points, int64_t channels) {
-  return std::clamp<int64_t>(kBufferFloats / (points * channels) / 6 * 6, 24, 96);
+/// Tiles of a task: few enough that their buffers stay in L2, enough to read each transformed weight for many. Where
+/// the weights do not fit L2 either, one point's products at a time work on one point's part of the buffers.
+int64_t tiles_each(int64_t points, int64_t channels, int64_t weights) {
+  const int64_t least = points * weights > kBufferFloats ? 96 : 24;
+  return std::clamp<int64_t>(kBufferFloats / (points * channels) / 6 * 6, least, 96);
 }
 
 /// y = x * w for the task's geometry; N images.
@@ -42,7 +47,7 @@ void convolve(WinogradTask t, WinogradWeights w, int64_t N) {
   parallel_for(t.channels / 16, [&](int64_t group) { winograd_simd().weights(w, group); });
 
   const int64_t tiles = N * ceil_div(t.P, t.tile) * ceil_div(t.Q, t.tile);
-  const int64_t each = tiles_each(points, t.channels + t.depth);
+  const int64_t each = tiles_each(points, t.channels + t.depth, t.channels * t.depth);
   parallel_ranges(tiles, each, [&](int64_t begin, int64_t end) {
     const Workspace<float> v(points * (end - begin) * t.depth), m(points * (end - begin) * t.channels),
         waste(t.channels);
@@ -82,12 +87,11 @@ void backward_input(const ConvBackwardInput& f) {
   convolve(t, w, c.N);
 }
 
-/// Sums over tiles are products of transformed x and gy at each point, which the direct kernel's outer product
-/// computes.
+/// Sums over tiles are products of transformed x and gy at each point.
 template <int kTile>
 void backward_weight(const ConvBackwardWeight& f) {
   const ConvShape& c = f.shape;
-  const int64_t points = (kTile + 2) * (kTile + 2), block = conv_simd().block, sums_size = points * c.K * c.C;
+  const int64_t points = (kTile + 2) * (kTile + 2), sums_size = points * c.K * c.C;
   WinogradTask whole{};
   whole.tile = kTile;
   whole.x = static_cast<const float*>(f.x), whole.gy = static_cast<const float*>(f.gy);
@@ -99,46 +103,54 @@ void backward_weight(const ConvBackwardWeight& f) {
   whole.zeros = zeros.data();
 
   // Each part sums some chunks of tiles; the parts are added in their order.
-  const int64_t tiles = c.N * ceil_div(c.P, kTile) * ceil_div(c.Q, kTile), each = tiles_each(points, c.C + c.K);
+  const int64_t tiles = c.N * ceil_div(c.P, kTile) * ceil_div(c.Q, kTile), each = kWeightTiles;
   const int64_t chunks = ceil_div(tiles, each), parts = std::clamp<int64_t>(chunks, 1, kParts);
   const Workspace<float> sums(parts * sums_size);
+  const PackedSimd& simd = packed_simd();
   parallel_for(parts, [&](int64_t part) {
     float* sum = sums.data() + part * sums_size;
-    std::fill_n(sum, sums_size, 0.f);
     const Workspace<float> v(points * each * c.C), m(points * each * c.K);
+    const Workspace<float> a(ceil_div(c.K, simd.rows) * simd.rows * each),
+        b(ceil_div(c.C, simd.columns) * simd.columns * each);
+    std::vector<const float*> line(static_cast<size_t>(each));
+    std::vector<float*> out(static_cast<size_t>(c.K));
     WinogradTask t = whole;
     t.v = v.data(), t.m = m.data();
+    PackedProduct product{};
+    product.a = a.data(), product.b = b.data();
+    product.rows = c.K, product.columns = c.C;
+    product.out = out.data();
     for (int64_t chunk = part * chunks / parts; chunk < (part + 1) * chunks / parts; ++chunk) {
       t.tile_begin = chunk * each, t.tile_end = std::min(t.tile_begin + each, tiles);
       winograd_simd().transform(t);
       const int64_t count = t.tile_end - t.tile_begin;
-      const ConvSegment row{0, 1, 0, 1, 0}, column{0, count, 0, 1, 0};
-      ConvOuter product{};
-      product.x_depth_block = kConvDepthBlock, product.x_pixel = c.C;
-      product.gy_block = block, product.gy_pixel = c.K;
-      product.taps_h = product.taps_w = product.images = product.in_step_h = product.in_step_w = 1;
-      product.depth = c.C, product.channels = c.K;
-      product.tap_rows = &row, product.tap_columns = &column;
+      product.depth = count, product.b_panel = count * simd.columns;
       for (int64_t point = 0; point < points; ++point) {
-        product.x = t.v + point * count * c.C, product.gy = t.m + point * count * c.K;
-        product.acc = sum + point * c.K * c.C;
-        conv_simd().outer(product);
+        for (int64_t i = 0; i < count; ++i) line[static_cast<size_t>(i)] = t.m + (point * count + i) * c.K;
+        simd.along(line.data(), count, c.K, simd.rows, a.data(), count * simd.rows);
+        for (int64_t i = 0; i < count; ++i) line[static_cast<size_t>(i)] = t.v + (point * count + i) * c.C;
+        simd.along(line.data(), count, c.C, simd.columns, b.data(), product.b_panel);
+        for (int64_t k = 0; k < c.K; ++k) out[static_cast<size_t>(k)] = sum + (point * c.K + k) * c.C;
+        simd.multiply(product);
       }
+      product.add = true;
     }
   });
   parallel_ranges(sums_size, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t part = 1; part < parts; ++part)
       for (int64_t e = begin; e < end; ++e) sums.data()[e] += sums.data()[part * sums_size + e];
   });
-  parallel_for(ceil_div(c.K, block), [&](int64_t b) {
-    winograd_simd().weight_gradient(kTile, sums.data(), c.K, c.C, b * block, std::min(block, c.K - b * block),
-                                    static_cast<float*>(f.gw));
+  parallel_for(c.K, [&](int64_t k) {
+    winograd_simd().weight_gradient(kTile, sums.data(), c.K, c.C, k, static_cast<float*>(f.gw));
   });
 }
 
 }  // namespace
 
 bool is_winograd(const ConvShape& c, int tile) { return supports(c) && (tile == 2 || 36 * c.C * c.K <= kMostWeights); }
+bool is_winograd_weight(const ConvShape& c, int tile) {
+  return supports(c) && (tile + 2) * (tile + 2) * c.C * c.K <= kMostSums;
+}
 
 void forward_winograd_2(const ConvForward& f) { forward<2>(f); }
 void forward_winograd_4(const ConvForward& f) { forward<4>(f); }

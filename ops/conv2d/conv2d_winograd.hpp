@@ -34,9 +34,9 @@ struct WinogradSimd {
   void (*weights)(const WinogradWeights&, std::int64_t group);  // for channels 16·group … 16·group + 15
   void (*run)(const WinogradTask&);
   void (*transform)(const WinogradTask&);  // v from x and m from gy
-  /// gw [channels][3][3][depth], channels block_begin … + lanes, from the sums over tiles [point][block][depth][lanes].
-  void (*weight_gradient)(int tile, const float* sums, std::int64_t channels, std::int64_t depth,
-                          std::int64_t block_begin, std::int64_t lanes, float* gw);
+  /// gw [channels][3][3][depth] of output channel k, from the sums over tiles [point][channels][depth].
+  void (*weight_gradient)(int tile, const float* sums, std::int64_t channels, std::int64_t depth, std::int64_t k,
+                          float* gw);
 };
 GRADUS_ISA_TABLE(WinogradSimd, winograd_simd)
 

@@ -282,31 +282,25 @@ void transform_both(const WinogradTask& t) {
   }
 }
 
-/// gw[k][tap][d] = Gᵀ S G, from sums S [point][block][depth][lanes], for one block.
+/// gw[k][tap][d] = Gᵀ S G, from sums S [point][channels][depth].
 template <int M>
-void weight_gradient(const float* sums, std::int64_t channels, std::int64_t depth, std::int64_t block_begin,
-                     std::int64_t lanes, float* gw) {
+void weight_gradient(const float* sums, std::int64_t channels, std::int64_t depth, std::int64_t k, float* gw) {
   constexpr int T = M + 2;
-  for (std::int64_t d = 0; d < depth; ++d)
-    for (std::int64_t l = 0; l < lanes; l += kLanes) {
-      const float* s = sums + block_begin * depth + d * lanes + l;
-      VecN half[3][T];
-      for (int j = 0; j < T; ++j) {
-        VecN u[T], g[3];
-        for (int i = 0; i < T; ++i) u[i] = load(s + (i * T + j) * channels * depth);
-        Transform<M>::weight_grad(u, g);
-        for (int i = 0; i < 3; ++i) half[i][j] = g[i];
-      }
-      for (int r = 0; r < 3; ++r) {
-        VecN g[3];
-        Transform<M>::weight_grad(half[r], g);
-        for (int c = 0; c < 3; ++c) {
-          float lane[kLanes];
-          store(lane, g[c]);
-          for (int e = 0; e < kLanes; ++e) gw[((block_begin + l + e) * 9 + r * 3 + c) * depth + d] = lane[e];
-        }
-      }
+  for (std::int64_t d = 0; d < depth; d += kLanes) {
+    const float* s = sums + k * depth + d;
+    VecN half[3][T];
+    for (int j = 0; j < T; ++j) {
+      VecN u[T], g[3];
+      for (int i = 0; i < T; ++i) u[i] = load(s + (i * T + j) * channels * depth);
+      Transform<M>::weight_grad(u, g);
+      for (int i = 0; i < 3; ++i) half[i][j] = g[i];
     }
+    for (int r = 0; r < 3; ++r) {
+      VecN g[3];
+      Transform<M>::weight_grad(half[r], g);
+      for (int c = 0; c < 3; ++c) store(gw + (k * 9 + r * 3 + c) * depth + d, g[c]);
+    }
+  }
 }
 
 void weights(const WinogradWeights& t, std::int64_t group) {
@@ -322,10 +316,9 @@ void weights(const WinogradWeights& t, std::int64_t group) {
 
 void run_any(const WinogradTask& t) { t.tile == 2 ? run<2>(t) : run<4>(t); }
 void transform_any(const WinogradTask& t) { t.tile == 2 ? transform_both<2>(t) : transform_both<4>(t); }
-void weight_gradient_any(int tile, const float* sums, std::int64_t channels, std::int64_t depth,
-                         std::int64_t block_begin, std::int64_t lanes, float* gw) {
-  tile == 2 ? weight_gradient<2>(sums, channels, depth, block_begin, lanes, gw)
-            : weight_gradient<4>(sums, channels, depth, block_begin, lanes, gw);
+void weight_gradient_any(int tile, const float* sums, std::int64_t channels, std::int64_t depth, std::int64_t k,
+                         float* gw) {
+  tile == 2 ? weight_gradient<2>(sums, channels, depth, k, gw) : weight_gradient<4>(sums, channels, depth, k, gw);
 }
 
 }  // namespace
