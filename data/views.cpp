@@ -87,12 +87,14 @@ std::int64_t views_per_scale(const Protocol& p) {
 
 }  // namespace
 
+std::int64_t views_of(const Protocol& p) { return views_per_scale(p) * std::ssize(p.scales); }
+
 std::vector<Tensor> make_views(const Protocol& p, const Image& image, Picture& picture) {
   const bool whole = p.crops == Crops::whole;
   Random unused(0, Purpose::kAugment, 0, 0);
   std::vector<Tensor> views;
   std::optional<Group> crops;
-  if (!whole) crops.emplace(views_per_scale(p) * std::ssize(p.scales), p.size, p.size, p.normalization);
+  if (!whole) crops.emplace(views_of(p), p.size, p.size, p.normalization);
   for (const int scale : p.scales) {
     check(whole || scale >= p.size, "views: a crop of {} does not fit a picture whose shorter side is {}", p.size,
           scale);
@@ -132,8 +134,10 @@ std::vector<Tensor> make_views(const Protocol& p, const Image& image, Picture& p
 
 class ViewLoader::Impl {
  public:
-  Impl(std::shared_ptr<const Dataset> dataset, Protocol protocol, int workers)
-      : dataset_(std::move(dataset)), protocol_(std::move(protocol)), ring_(static_cast<std::size_t>(4 * workers)) {
+  Impl(std::shared_ptr<const Dataset> dataset, Protocol protocol, int workers, std::int64_t ahead)
+      : dataset_(std::move(dataset)),
+        protocol_(std::move(protocol)),
+        ring_(static_cast<std::size_t>(ahead > 0 ? ahead : 4 * workers)) {
     for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
   }
   ~Impl() {
@@ -207,10 +211,10 @@ class ViewLoader::Impl {
   std::vector<std::thread> threads_;
 };
 
-ViewLoader::ViewLoader(std::shared_ptr<const Dataset> dataset, Protocol protocol, int workers) {
+ViewLoader::ViewLoader(std::shared_ptr<const Dataset> dataset, Protocol protocol, int workers, std::int64_t ahead) {
   check(!protocol.scales.empty(), "views: a protocol needs a scale");
   check(workers >= 1, "views: workers must be positive, not {}", workers);
-  impl_ = std::make_unique<Impl>(std::move(dataset), std::move(protocol), workers);
+  impl_ = std::make_unique<Impl>(std::move(dataset), std::move(protocol), workers, ahead);
 }
 ViewLoader::~ViewLoader() = default;
 std::optional<ViewLoader::Sample> ViewLoader::next() { return impl_->next(); }

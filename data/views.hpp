@@ -37,6 +37,9 @@ struct Protocol {
 /// the crop.
 std::vector<Tensor> make_views(const Protocol& protocol, const Image& image, Picture& scratch);
 
+/// How many views make_views() gives, over all scales.
+std::int64_t views_of(const Protocol& protocol);
+
 /// Views of the samples of a data set in order, made ahead of time by worker threads.
 class ViewLoader {
  public:
@@ -45,8 +48,9 @@ class ViewLoader {
     std::vector<Tensor> views;
   };
 
-  /// ValueError for a protocol without scales or workers < 1.
-  ViewLoader(std::shared_ptr<const Dataset> dataset, Protocol protocol, int workers = 1);
+  /// `ahead`: samples made ahead, at most; 0: four for each worker. Who takes several samples at a time needs as many
+  /// again ahead, or waits for them. ValueError for a protocol without scales or workers < 1.
+  ViewLoader(std::shared_ptr<const Dataset> dataset, Protocol protocol, int workers = 1, std::int64_t ahead = 0);
   ~ViewLoader();
   ViewLoader(const ViewLoader&) = delete;
   ViewLoader& operator=(const ViewLoader&) = delete;

@@ -39,6 +39,7 @@ TEST_CASE("program: every command explains itself with an example") {
       {"bench", "step"},
       {"bench", "op"},
       {"bench", "kernel"},
+      {"bench", "loader"},
   };
   for (std::vector<std::string> command : commands) {
     command.push_back("--help");
@@ -132,6 +133,17 @@ TEST_CASE("bench kernel: times every candidate that supports the problem, and te
   CHECK(contains(failure({"bench", "kernel", "relu"}, 2), "conv2d.forward"));
   CHECK(contains(failure({"bench", "kernel", "conv2d", "--shape", "8x8"}, 2), "8x64x56x56"));
   CHECK(contains(failure({"bench", "kernel", "conv2d", "--layers", "mlp"}, 2), "no convolutions"));
+}
+
+TEST_CASE("bench loader: a speed for every number of workers") {
+  const Result r = gradus_run({"bench", "loader", "--data", "cifar10", "--data-dir", small_data(), "--workers", "1,3",
+                               "--seconds", "0.02", "--json"});
+  REQUIRE_MESSAGE(r.status == 0, r.err);
+  const json rows = json::parse(r.out).at("rows");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[1].at("workers") == 3);
+  CHECK(rows[1].at("images_per_second").get<double>() > 0);
+  CHECK(contains(failure({"bench", "loader", "--workers", "0"}, 2), "--workers: takes numbers of threads"));
 }
 
 TEST_CASE("graph: writes the tape as page, Graphviz and text") {

@@ -7,6 +7,7 @@ namespace gradus::program {
 void add_bench_step(Command bench);
 void add_bench_op(Command bench);
 void add_bench_kernel(Command bench);
+void add_bench_loader(Command bench);
 
 void add_bench(Command app) {
   const Command bench =
@@ -16,6 +17,7 @@ void add_bench(Command app) {
   add_bench_step(bench);
   add_bench_op(bench);
   add_bench_kernel(bench);
+  add_bench_loader(bench);
 }
 
 }  // namespace gradus::program

@@ -127,7 +127,8 @@ Judgement judge(const Options& o, const Member& member) {
   Judgement judgement{
       .model = net.name, .data = data, .preprocess = sets.eval_pipeline.describe(), .predictions = {}, .sets = {}};
   if (protocol) {
-    data::ViewLoader loader(sets.validation, *protocol, o.workers);
+    const std::int64_t together = (o.batch + data::views_of(*protocol) - 1) / data::views_of(*protocol);
+    data::ViewLoader loader(sets.validation, *protocol, o.workers, std::max<std::int64_t>(4 * o.workers, 2 * together));
     judgement.predictions = predict(*net.model, loader, o.dense, o.batch, each);
   } else {
     data::Loader loader(sets.validation, sets.eval_pipeline, {.batch = o.batch, .workers = o.workers});
