@@ -43,10 +43,13 @@ double speed(const DataSets& sets, const Options& o, int workers) {
 }
 
 void bench(const Options& o) {
-  const DataSets sets = reading_options([&] {
-    return open_data(
-        {.name = o.data, .folder = o.data_dir, .classes = o.classes, .augment = o.augment, .size = o.size});
-  });
+  DataRequest request;
+  request.name = o.data;
+  request.folder = o.data_dir;
+  request.classes = o.classes;
+  request.augment = o.augment;
+  request.size = o.size;
+  const DataSets sets = reading_options([&] { return open_data(request); });
   json rows = json::array();
   for (const std::string& text : o.workers) {
     const json workers = json::parse(text, nullptr, false);

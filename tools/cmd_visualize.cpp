@@ -31,7 +31,7 @@ namespace {
 constexpr int kSide = 224;  // small pictures are enlarged to about this
 
 struct Options {
-  std::string model, weights, layer, data, data_dir, classes, preprocess, out;
+  std::string model, weights, layer, data, data_dir, classes, preprocess, out, device = "cpu";
   std::vector<std::string> images, features;
   std::int64_t target = -1, patch = 0, stride = 0, limit = 1000;
   int steps = 256, count = 16, threads = 0;
@@ -48,7 +48,9 @@ struct Subject {
 
 Subject subject_of(const Options& o, bool any_picture) {
   if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
+  const Device device = chosen_device(o.device);
   Subject s{.net = load_model(o.model, o.weights, o.data != "imagefolder"), .preprocess = "", .pipeline = {}};
+  s.net.model->to(device);
   s.preprocess = o.preprocess.empty() ? s.net.notes.preprocess : o.preprocess;
   if (normalization_of(s.preprocess).empty())
     s.preprocess += (s.preprocess.empty() ? "" : " | ") + normalization_of(s.net.notes.preprocess);
@@ -64,13 +66,14 @@ struct Shown {
   Tensor x;           // [1, 3, H, W]
 };
 
-Shown show(const data::Pipeline& pipeline, data::Picture& picture, std::string name) {
+Shown show(const data::Pipeline& pipeline, data::Picture& picture, std::string name, Device device) {
   picture.reset();
   data::Random random(0, data::Purpose::kAugment, 0, 0);
   pipeline.apply(picture, random);
   Shown shown{.name = std::move(name), .image = {}, .x = {}};
-  shown.x = empty({1, 3, picture.height(), picture.width()}, {.format = Format::channels_last});
-  picture.write(pipeline.normalization(), shown.x.data<float>());
+  const Tensor x = empty({1, 3, picture.height(), picture.width()}, {.format = Format::channels_last});
+  picture.write(pipeline.normalization(), x.data<float>());
+  shown.x = to(x, device);
   shown.image = picture.pixels();
   return shown;
 }
@@ -78,7 +81,8 @@ Shown show(const data::Pipeline& pipeline, data::Picture& picture, std::string n
 /// The pictures named on the command line, or those of a data set.
 class Pictures {
  public:
-  Pictures(const Options& o, const Subject& subject) : files_(o.images), pipeline_(subject.pipeline) {
+  Pictures(const Options& o, const Subject& subject)
+      : files_(o.images), pipeline_(subject.pipeline), device_(chosen_device(o.device)) {
     if (!files_.empty()) return;
     const std::string data = o.data.empty() ? subject.net.notes.data : o.data;
     check<UsageError>(!data.empty() && (data == "builtin" || !o.data_dir.empty()),
@@ -103,11 +107,11 @@ class Pictures {
   Shown get(std::int64_t i) {
     if (dataset_) {
       check<FileError>(dataset_->get(i, picture_.source()), "{}: cannot be read", dataset_->origin(i));
-      return show(pipeline_, picture_, dataset_->origin(i));
+      return show(pipeline_, picture_, dataset_->origin(i), device_);
     }
     const std::string& file = files_[static_cast<std::size_t>(i)];
     data::read_image(file, picture_.source());
-    return show(pipeline_, picture_, file);
+    return show(pipeline_, picture_, file, device_);
   }
   /// Null where the pictures are files.
   const data::Dataset* dataset() const { return dataset_.get(); }
@@ -115,6 +119,7 @@ class Pictures {
  private:
   std::vector<std::string> files_;
   data::Pipeline pipeline_;
+  Device device_;
   std::shared_ptr<const data::Dataset> dataset_;
   data::Picture picture_;
 };
@@ -318,7 +323,8 @@ void maximised(const Options& o) {
     progress.begin(caption, o.steps);
     double reached = 0;
     const Tensor x = reading_options([&] {
-      return maximise(score, {.size = s.net.notes.size, .steps = o.steps, .seed = o.seed}, [&](int step, double value) {
+      const Device device = chosen_device(o.device);
+      return maximise(score, {.size = s.net.notes.size, .steps = o.steps, .seed = o.seed, .device = device}, [&](int step, double value) {
         reached = value;
         progress.update(step + 1, fmt::format("{:.3g}", value));
         return !interrupt.asked();
@@ -381,6 +387,7 @@ struct Method {
     command.add_option("-m,--model", o.model, "a name from `gradus models` (default: what the weights say)");
     command.add_option("-o,--out", o.out, "the file to write: .png or .html").required();
     command.add_option("--threads", o.threads, "threads that compute (0: as the machine has)").show_default();
+    command.add_option("--device", o.device, "cpu or cuda").show_default();
     command.add_flag("-q,--quiet", o.quiet, "show no progress");
   }
   Method& pictures() {

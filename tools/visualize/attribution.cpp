@@ -36,7 +36,7 @@ Tensor logit(const Tensor& logits, std::int64_t target) {
 /// One at the target's logit.
 Tensor one_hot(const Tensor& logits, std::int64_t target) {
   check_target(logits, target);
-  Tensor seed = zeros(logits.shape(), {.dtype = logits.dtype()});
+  Tensor seed = zeros(logits.shape(), {.dtype = logits.dtype(), .device = logits.device()});
   select(select(seed, 1, target), 0, 0).fill_(1);
   return seed;
 }

@@ -53,7 +53,8 @@ Tensor deconvolve(Module& net, const Tensor& x, const std::string& layer, const 
     return select(select(select(select(t, 3, place.column), 2, place.row), 1, place.feature), 0, 0);
   };
   const NoGrad no_grad;
-  const Tensor seed = zeros(maps.shape(), {.dtype = maps.dtype(), .format = Format::channels_last});
+  const Tensor seed =
+      zeros(maps.shape(), {.dtype = maps.dtype(), .device = maps.device(), .format = Format::channels_last});
   at(seed).fill_(at(maps.detach()).item());
   return walk_back(maps, seed, leaf, deconvolution);
 }

@@ -31,7 +31,7 @@ Tensor maximise(const std::function<Tensor(const Tensor& x)>& score, const Maxim
         o.steps, o.size, o.rate);
   Generator generator{o.seed, 0};
   data::Random random(o.seed, data::Purpose::kAugment, 0, 0);
-  Tensor x = affine(randn({1, 3, o.size, o.size}, {}, generator), 0.1, 0);
+  Tensor x = affine(to(randn({1, 3, o.size, o.size}, {}, generator), o.device), 0.1, 0);
   for (int step = 0; step < o.steps; ++step) {
     const auto draw = [&] {
       return static_cast<std::int64_t>(random.below(static_cast<std::uint32_t>(2 * o.jitter + 1))) - o.jitter;

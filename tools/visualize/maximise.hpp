@@ -17,6 +17,7 @@ struct MaximiseOptions {
   int blur_every = 4;   // a small blur after so many steps holds high frequencies down
   int jitter = 8;       // the picture is moved by up to so many pixels before each step
   std::uint64_t seed = 0;
+  Device device = kCpu;  // where `score` computes
 };
 
 /// A picture [1, 3, size, size] that raises `score`, a number made from the network's run on it: gradient ascent from
