@@ -110,22 +110,23 @@ std::vector<std::shared_ptr<Node>> reachable_newest_first(const std::vector<Tens
 
 void check_grad(const Node& node, std::size_t i, const Tensor& g) {
   const InputEdge& input = node.inputs[i];
-  check<GraphError>(
-      g.shape() == input.shape && g.dtype() == input.dtype,
-      "{}: its backward gave input {} a gradient of another shape or dtype\n  gradient  {}\n  input     {} {}",
-      node.name(), i, describe(g), dtype_name(input.dtype), to_string(input.shape));
-  check<ValueError>(!anomaly_enabled() || all_finite(g),
-                    "{}: backward gave input {} a gradient with a NaN or an infinity{}{}\n  gradient  {}", node.name(),
-                    i, node.where.empty() ? "" : ", in ", node.where, describe(g));
+  // Plain `if`: this runs for every gradient, and check() would make the texts of its arguments each time.
+  if (g.shape() != input.shape || g.dtype() != input.dtype)
+    fail<GraphError>(
+        "{}: its backward gave input {} a gradient of another shape or dtype\n  gradient  {}\n  input     {} {}",
+        node.name(), i, describe(g), dtype_name(input.dtype), to_string(input.shape));
+  if (anomaly_enabled() && !all_finite(g))
+    fail<ValueError>("{}: backward gave input {} a gradient with a NaN or an infinity{}{}\n  gradient  {}", node.name(),
+                     i, node.where.empty() ? "" : ", in ", node.where, describe(g));
 }
 
 /// Runs hooks on a gradient that is complete.
 Tensor hooked(Node& node, Tensor g) {
   for (const auto& hook : node.hooks)
     if (Tensor replaced = hook(g); replaced.defined()) {
-      check<GraphError>(replaced.shape() == g.shape() && replaced.dtype() == g.dtype(),
-                        "hook: replaced a gradient of {} by one of another shape or dtype\n{}", node.name(),
-                        describe({{"gradient", &g}, {"replaced", &replaced}}));
+      if (replaced.shape() != g.shape() || replaced.dtype() != g.dtype())
+        fail<GraphError>("hook: replaced a gradient of {} by one of another shape or dtype\n{}", node.name(),
+                         describe({{"gradient", &g}, {"replaced", &replaced}}));
       g = std::move(replaced);
     }
   return g;
@@ -248,15 +249,16 @@ void propagate(const std::vector<std::shared_ptr<Node>>& order, GradMap& grads, 
 }
 
 Tensor seed_for(const char* op, const Tensor& y, const Tensor& seed) {
-  check<GraphError>(y.requires_grad(), "{}: the tensor has no history; no input asked for a gradient\n  {}", op,
-                    describe(y));
+  if (!y.requires_grad())
+    fail<GraphError>("{}: the tensor has no history; no input asked for a gradient\n  {}", op, describe(y));
   if (seed.defined()) {
-    check<ShapeError>(seed.shape() == y.shape() && seed.dtype() == y.dtype() && seed.device() == y.device(),
-                      "{}: the seed is not like the output\n{}", op, describe({{"output", &y}, {"seed", &seed}}));
+    if (seed.shape() != y.shape() || seed.dtype() != y.dtype() || seed.device() != y.device())
+      fail<ShapeError>("{}: the seed is not like the output\n{}", op, describe({{"output", &y}, {"seed", &seed}}));
     return seed;
   }
-  check<ShapeError>(y.numel() == 1, "{}: the output has {} elements; give a seed or reduce it to one number\n  {}", op,
-                    y.numel(), describe(y));
+  if (y.numel() != 1)
+    fail<ShapeError>("{}: the output has {} elements; give a seed or reduce it to one number\n  {}", op, y.numel(),
+                     describe(y));
   return ones_like(y);
 }
 
@@ -285,7 +287,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
 
   std::unordered_map<Node*, Tensor> wanted;
   for (const Tensor& x : inputs) {
-    check<GraphError>(x.requires_grad(), "grad: an input does not require a gradient\n  {}", describe(x));
+    if (!x.requires_grad()) fail<GraphError>("grad: an input does not require a gradient\n  {}", describe(x));
     wanted[x.node().get()] = Tensor();
   }
   const auto order = reachable_newest_first(outputs);
@@ -303,8 +305,8 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   std::vector<Tensor> result;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Tensor g = wanted[inputs[i].node().get()];
-    check<GraphError>(g.defined() || options.allow_unused, "grad: no output depends on input {} (allow_unused)\n  {}",
-                      i, describe(inputs[i]));
+    if (!g.defined() && !options.allow_unused)
+      fail<GraphError>("grad: no output depends on input {} (allow_unused)\n  {}", i, describe(inputs[i]));
     result.push_back(std::move(g));
   }
   return result;

@@ -23,9 +23,9 @@ struct CustomNode final : Node {
 
   /// Ties the context to the finished node; `y` is forward's result.
   void adopt(Context&& filled, const Tensor& y) {
-    check<GraphError>(filled.output_ < 0 || filled.saved_[static_cast<std::size_t>(filled.output_)].holds(y),
-                      "{}: save_output() was called with a tensor that forward did not return\n  returned  {}", op,
-                      describe(y));
+    if (filled.output_ >= 0 && !filled.saved_[static_cast<std::size_t>(filled.output_)].holds(y))
+      fail<GraphError>("{}: save_output() was called with a tensor that forward did not return\n  returned  {}", op,
+                       describe(y));
     context = std::move(filled);
     context.node_ = this;
   }

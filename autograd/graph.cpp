@@ -61,8 +61,8 @@ Tape tape_of(const std::vector<Tensor>& results, const LeafNames& names) {
   std::vector<Node*> found;
   std::unordered_set<Node*> seen;
   for (const Tensor& y : results) {
-    check<GraphError>(y.requires_grad(), "graph: the tensor has no history; no input asked for a gradient\n  {}",
-                      describe(y));
+    if (!y.requires_grad())
+      fail<GraphError>("graph: the tensor has no history; no input asked for a gradient\n  {}", describe(y));
     if (seen.insert(y.node().get()).second) found.push_back(y.node().get());
   }
   for (std::size_t i = 0; i < found.size(); ++i)  // a list instead of recursion: tapes are long

@@ -139,10 +139,10 @@ Tensor Saved::get(Node& node) const {
     return y;
   }
   if (!tensor_.defined()) return tensor_;
-  check<GraphError>(
-      tensor_.version() == version_,
-      "{}: a tensor it saved for backward was written in place by {} (version {}, saved at {})\n  saved  {}",
-      node.name(), tensor_.last_writer(), tensor_.version(), version_, describe(tensor_));
+  if (tensor_.version() != version_)
+    fail<GraphError>(
+        "{}: a tensor it saved for backward was written in place by {} (version {}, saved at {})\n  saved  {}",
+        node.name(), tensor_.last_writer(), tensor_.version(), version_, describe(tensor_));
   if (!is_output_) return tensor_;
   Tensor y = tensor_.detach();
   if (grad_enabled()) y.set_node(node.shared_from_this());
@@ -176,11 +176,11 @@ void attach(const Tensor& y, std::shared_ptr<Node> node, const std::vector<Tenso
 }
 
 void set_requires_grad(const Tensor& x, bool requires_grad) {
-  check<DTypeError>(!requires_grad || is_floating(x.dtype()),
-                    "requires_grad: only floating tensors have gradients, got {}", describe(x));
-  check<GraphError>(x.node() == nullptr || is_leaf(x),
-                    "requires_grad: the tensor is the result of {}, not a leaf (detach() it)\n  {}",
-                    x.node() ? x.node()->name() : "", describe(x));
+  if (requires_grad && !is_floating(x.dtype()))
+    fail<DTypeError>("requires_grad: only floating tensors have gradients, got {}", describe(x));
+  if (x.node() != nullptr && !is_leaf(x))
+    fail<GraphError>("requires_grad: the tensor is the result of {}, not a leaf (detach() it)\n  {}",
+                     x.node() ? x.node()->name() : "", describe(x));
   if (!requires_grad) {
     x.set_node(nullptr);
   } else if (x.node() == nullptr) {
@@ -196,22 +196,22 @@ bool is_leaf(const Tensor& x) { return dynamic_cast<Leaf*>(x.node().get()) != nu
 namespace {
 Leaf& leaf_of(const char* op, const Tensor& x) {
   auto* leaf = dynamic_cast<Leaf*>(x.node().get());
-  check<GraphError>(leaf != nullptr,
-                    "{}: only a leaf (a tensor with requires_grad that no operator made) collects a gradient\n  {}", op,
-                    describe(x));
+  if (leaf == nullptr)
+    fail<GraphError>("{}: only a leaf (a tensor with requires_grad that no operator made) collects a gradient\n  {}",
+                     op, describe(x));
   return *leaf;
 }
 }  // namespace
 
 Tensor grad_of(const Tensor& x) { return leaf_of("grad_of", x).grad; }
 void set_grad(const Tensor& x, const Tensor& grad) {
-  check<ShapeError>(!grad.defined() || grad.shape() == x.shape(), "set_grad: shapes differ\n{}",
-                    describe({{"x", &x}, {"grad", &grad}}));
+  if (grad.defined() && grad.shape() != x.shape())
+    fail<ShapeError>("set_grad: shapes differ\n{}", describe({{"x", &x}, {"grad", &grad}}));
   leaf_of("set_grad", x).grad = grad;
 }
 
 void register_hook(const Tensor& x, std::function<Tensor(const Tensor&)> hook) {
-  check<GraphError>(x.requires_grad(), "register_hook: the tensor has no gradient\n  {}", describe(x));
+  if (!x.requires_grad()) fail<GraphError>("register_hook: the tensor has no gradient\n  {}", describe(x));
   x.node()->hooks.push_back(std::move(hook));
 }
 

@@ -83,8 +83,12 @@ class Pool {
     }
     draw();
     open_.store(false, std::memory_order_seq_cst);  // late workers see it and stay out
-    // Usually a matter of nanoseconds; but a worker may have lost its core to another process.
-    for (int i = 0; joined_.load(std::memory_order_seq_cst) != 0; ++i) i < kSpins ? relax() : std::this_thread::yield();
+    // Usually a matter of nanoseconds; but a worker may have lost its core to another process. Asleep, the caller
+    // leaves it its own; a caller that spins or yields looks busy, and the worker waits out the other process's time
+    // slice.
+    int joined = joined_.load(std::memory_order_seq_cst);
+    for (int i = 0; joined != 0; joined = joined_.load(std::memory_order_seq_cst))
+      ++i < kSpins ? relax() : joined_.wait(joined, std::memory_order_seq_cst);
     if (error_) std::rethrow_exception(error_);
   }
 
@@ -122,7 +126,7 @@ class Pool {
       if (stop_.load(std::memory_order_relaxed)) return;
       joined_.fetch_add(1, std::memory_order_seq_cst);
       if (open_.load(std::memory_order_seq_cst)) draw();
-      joined_.fetch_sub(1, std::memory_order_seq_cst);
+      if (joined_.fetch_sub(1, std::memory_order_seq_cst) == 1) joined_.notify_one();
     }
   }
 

@@ -8,10 +8,11 @@ std::int64_t numel(const Shape& shape) {
   std::int64_t n = 1;
   bool none = false;
   for (std::int64_t size : shape) {
-    check<ShapeError>(size >= 0, "shape: negative size in {}", to_string(shape));
+    // Plain `if`: this runs for every operator, and check() would make the texts of its arguments each time.
+    if (size < 0) fail<ShapeError>("shape: negative size in {}", to_string(shape));
     none = none || size == 0;
-    check<ShapeError>(size == 0 || (!__builtin_mul_overflow(n, size, &n) && n < (std::int64_t{1} << 59)),
-                      "shape: too many elements in {}", to_string(shape));
+    if (size != 0 && (__builtin_mul_overflow(n, size, &n) || n >= (std::int64_t{1} << 59)))
+      fail<ShapeError>("shape: too many elements in {}", to_string(shape));
   }
   return none ? 0 : n;
 }
@@ -29,8 +30,9 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   for (int i = 1; i <= rank; ++i) {
     const std::int64_t m = i <= a.size() ? a[a.size() - i] : 1;
     const std::int64_t n = i <= b.size() ? b[b.size() - i] : 1;
-    check<ShapeError>(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast: sizes {} and {} at dim {}",
-                      op, to_string(a), to_string(b), m, n, -i);
+    if (m != n && m != 1 && n != 1)
+      fail<ShapeError>("{}: shapes {} and {} do not broadcast: sizes {} and {} at dim {}", op, to_string(a),
+                       to_string(b), m, n, -i);
     out[rank - i] = m == 1 ? n : m;
   }
   return out;

@@ -50,8 +50,8 @@ void* Tensor::data_ptr() const {
 }
 
 double Tensor::item() const {
-  check<ShapeError>(numel() == 1, "item: needs one element, got {}", describe(*this));
-  check<DeviceError>(!is_meta(), "item: a meta tensor has no values: {}", describe(*this));
+  if (numel() != 1) fail<ShapeError>("item: needs one element, got {}", describe(*this));
+  if (is_meta()) fail<DeviceError>("item: a meta tensor has no values: {}", describe(*this));
   double value = 0;
   Tensor host = empty({}, {.dtype = DType::f64});
   host.copy_(as_strided({}, {}, offset()));
@@ -61,7 +61,7 @@ double Tensor::item() const {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  check<DeviceError>(!is_meta(), "to_vector: a meta tensor has no values: {}", describe(*this));
+  if (is_meta()) fail<DeviceError>("to_vector: a meta tensor has no values: {}", describe(*this));
   Tensor host = empty(shape(), {.dtype = dtype_of<T>});
   host.copy_(*this);
   const T* p = host.data<T>();
@@ -73,8 +73,9 @@ template std::vector<std::int64_t> Tensor::to_vector() const;
 template std::vector<std::uint8_t> Tensor::to_vector() const;
 
 Tensor Tensor::as_strided(const Shape& new_shape, const Strides& new_strides, std::int64_t new_offset) const {
-  check<ShapeError>(new_shape.size() == new_strides.size(), "as_strided: shape {} and strides {} differ in length",
-                    to_string(new_shape), to_string(new_strides));
+  if (new_shape.size() != new_strides.size())
+    fail<ShapeError>("as_strided: shape {} and strides {} differ in length", to_string(new_shape),
+                     to_string(new_strides));
   std::int64_t last = new_offset, first = new_offset;
   bool overflow = false;
   for (int d = 0; d < new_shape.size(); ++d) {
@@ -83,9 +84,9 @@ Tensor Tensor::as_strided(const Shape& new_shape, const Strides& new_strides, st
     overflow |= __builtin_add_overflow(end, reach, &end);
   }
   const std::int64_t held = impl_->storage->bytes() / dtype_size(dtype());
-  check<ShapeError>(gradus::numel(new_shape) == 0 || (!overflow && first >= 0 && last < held),
-                    "as_strided: shape {}, strides {}, offset {} reach outside a storage of {} elements",
-                    to_string(new_shape), to_string(new_strides), new_offset, held);
+  if (gradus::numel(new_shape) != 0 && (overflow || first < 0 || last >= held))
+    fail<ShapeError>("as_strided: shape {}, strides {}, offset {} reach outside a storage of {} elements",
+                     to_string(new_shape), to_string(new_strides), new_offset, held);
   return make(impl_->storage, new_shape, new_strides, new_offset, dtype());
 }
 
@@ -96,10 +97,11 @@ Tensor Tensor::clone(Format format) const {
 }
 
 void Tensor::check_writable(const char* op) const {
-  check<GraphError>(!impl_->result,
-                    "{}: the tensor is a result on the tape; writing it would falsify its gradient "
-                    "(write a clone(), or detach() it if that is meant)\n  self  {}",
-                    op, describe(*this));
+  if (impl_->result)
+    fail<GraphError>(
+        "{}: the tensor is a result on the tape; writing it would falsify its gradient "
+        "(write a clone(), or detach() it if that is meant)\n  self  {}",
+        op, describe(*this));
 }
 
 Tensor& Tensor::fill_(double value) {
@@ -111,9 +113,9 @@ Tensor& Tensor::fill_(double value) {
 
 Tensor& Tensor::copy_(const Tensor& x) {
   check_writable("copy_");
-  check<ShapeError>(x.shape() == shape(), "copy_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
+  if (x.shape() != shape()) fail<ShapeError>("copy_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
   if (!is_meta()) {
-    check<DeviceError>(!x.is_meta(), "copy_: a meta tensor has no values to copy\n{}", describe({{"x", &x}}));
+    if (x.is_meta()) fail<DeviceError>("copy_: a meta tensor has no values to copy\n{}", describe({{"x", &x}}));
     // A transfer is done by the device that is not the CPU.
     const Device by = device().type == DeviceType::cpu ? x.device() : device();
     backend(by).copy(x.view(), view());
@@ -124,7 +126,7 @@ Tensor& Tensor::copy_(const Tensor& x) {
 
 Tensor& Tensor::accumulate_(const Tensor& x) {
   check_writable("accumulate_");
-  check<ShapeError>(x.shape() == shape(), "accumulate_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
+  if (x.shape() != shape()) fail<ShapeError>("accumulate_: shapes differ\n{}", describe({{"x", &x}, {"self", this}}));
   check_same_dtype("accumulate_", {{"x", &x}, {"self", this}});
   check_same_device("accumulate_", {{"x", &x}, {"self", this}});
   if (!is_meta()) backend(device()).accumulate(x.view(), view());
@@ -174,8 +176,8 @@ Tensor arange(double begin, double end, double step, const TensorOptions& option
 
 template <class T>
 Tensor from_data(std::span<const T> values, const Shape& shape, const TensorOptions& options) {
-  check<ShapeError>(static_cast<std::int64_t>(values.size()) == numel(shape), "from_data: {} values for shape {}",
-                    values.size(), to_string(shape));
+  if (static_cast<std::int64_t>(values.size()) != numel(shape))
+    fail<ShapeError>("from_data: {} values for shape {}", values.size(), to_string(shape));
   Tensor host = empty(shape, {.dtype = dtype_of<T>});
   std::copy(values.begin(), values.end(), host.data<T>());
   Tensor y = empty(shape, options);

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "autograd/autocast.hpp"
 #include "autograd/engine.hpp"
@@ -20,6 +21,7 @@
 #include "nn/losses.hpp"
 #include "nn/optim/sgd.hpp"
 #include "ops/profile.hpp"
+#include "tools/floor.hpp"
 #include "tools/machine.hpp"
 #include "tools/program.hpp"
 #include "zoo/registry.hpp"
@@ -44,15 +46,33 @@ struct Total {
 };
 using Totals = std::map<std::string, Total>;
 
-void print_totals(const char* title, const Totals& totals, int steps, double step_ms) {
+/// What each layer could take at least, and all of them.
+struct Floors {
+  Floor floor;
+  std::map<std::string, Work> by_layer;
+  double all_ms = 0;
+};
+
+Floors floors_of(Classifier& net, const Tensor& x, bool inference) {
+  Floors f{.floor = {}, .by_layer = work_by_layer(net, x, inference)};
+  for (const auto& [layer, work] : f.by_layer) f.all_ms += f.floor.ms(work);
+  return f;
+}
+
+/// With `floors`, a column for the part of a row's time that its floor is.
+void print_totals(const char* title, const Totals& totals, int steps, double step_ms, const Floors* floors = nullptr) {
   std::vector<std::pair<std::string, Total>> rows(totals.begin(), totals.end());
   std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second.ms > b.second.ms; });
-  fmt::print("\n{:<36} {:>10} {:>8} {:>8}\n", title, "ms/step", "share", "calls");
+  fmt::print("\n{:<36} {:>10} {:>8} {:>8}{}\n", title, "ms/step", "share", "calls", floors ? "    floor" : "");
   double sum = 0;
   for (const auto& [name, t] : rows) {
     sum += t.ms;
-    fmt::print("{:<36} {:>10.3f} {:>6.1f} % {:>8.1f}\n", name.empty() ? "(outside layers)" : name, t.ms / steps,
-               100 * t.ms / steps / step_ms, static_cast<double>(t.calls) / steps);
+    std::string floor;
+    if (floors)
+      if (const auto work = floors->by_layer.find(name); work != floors->by_layer.end())
+        floor = fmt::format(" {:>6.0f} %", 100 * floors->floor.ms(work->second) * steps / t.ms);
+    fmt::print("{:<36} {:>10.3f} {:>6.1f} % {:>8.1f}{}\n", name.empty() ? "(outside layers)" : name, t.ms / steps,
+               100 * t.ms / steps / step_ms, static_cast<double>(t.calls) / steps, floor);
   }
   fmt::print("{:<36} {:>10.3f} {:>6.1f} %\n", "all kernels", sum / steps, 100 * sum / steps / step_ms);
 }
@@ -153,6 +173,8 @@ void bench(const Options& o) {
     }
     if (!o.trace.empty()) write_trace(o.trace, profile.events());
   }
+  std::optional<Floors> floors;  // the peaks are this machine's, not a GPU's
+  if (o.profile && device == kCpu) floors = floors_of(*model, x, o.inference);
 
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -181,6 +203,7 @@ void bench(const Options& o) {
     if (o.profile) {
       result["ms_by_kernel"] = totals_json(by_kernel, profiled);
       result["ms_by_layer"] = totals_json(by_layer, profiled);
+      if (floors) result["floor_ms"] = floors->all_ms;
     }
     fmt::print("{}\n", result.dump());
     return;
@@ -194,7 +217,11 @@ void bench(const Options& o) {
       peak_mem, mib(memory.peak), memory.system_allocations - system_before, o.steps);
   if (o.profile) {
     print_totals("kernel", by_kernel, profiled, median);
-    print_totals("layer", by_layer, profiled, median);
+    print_totals("layer", by_layer, profiled, median, floors ? &*floors : nullptr);
+    if (floors)
+      fmt::print("\nfloor of the layers at {:.0f} GFLOP/s and {:.1f} GB/s: {:.1f} ms, {:.0f} % of the {}\n",
+                 floors->floor.gflops(), floors->floor.gigabytes_per_second(), floors->all_ms,
+                 100 * floors->all_ms / median, o.inference ? "forward pass" : "step");
   }
   if (!o.trace.empty()) fmt::print("\ntrace: {} (open it at https://ui.perfetto.dev)\n", o.trace);
 }

@@ -48,7 +48,7 @@ Tensor pool(const Tensor& x_any, const Plan& plan, bool transposed) {
 }  // namespace
 
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) {
-  check(options.dilation == Pair(1), "avg_pool2d: has no dilation, got {}", to_string(options.dilation));
+  if (options.dilation != Pair(1)) fail("avg_pool2d: has no dilation, got {}", to_string(options.dilation));
   return pool(x, std::make_shared<const PoolPlan>(sliding_windows("avg_pool2d", x, options)), false);
 }
 

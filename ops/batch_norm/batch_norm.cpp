@@ -295,7 +295,8 @@ struct BatchNormNode final : Node {
 
 void check_operands(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                     const Tensor& bias, const BatchNormOptions& options, const Tensor& residual) {
-  check<ShapeError>(x.rank() == 2 || x.rank() == 4, "batch_norm: takes [N,C] or [N,C,H,W]\n{}", describe({{"x", &x}}));
+  if (x.rank() != 2 && x.rank() != 4)
+    fail<ShapeError>("batch_norm: takes [N,C] or [N,C,H,W]\n{}", describe({{"x", &x}}));
   const std::initializer_list<std::pair<const char*, const Tensor*>> operands = {
       {"x", &x},       {"running_mean", &running_mean}, {"running_var", &running_var}, {"weight", &weight},
       {"bias", &bias}, {"residual", &residual}};
@@ -305,27 +306,30 @@ void check_operands(const Tensor& x, const Tensor& running_mean, const Tensor& r
   const std::initializer_list<std::pair<const char*, const Tensor*>> per_channel = {
       {"running_mean", &running_mean}, {"running_var", &running_var}, {"weight", &weight}, {"bias", &bias}};
   for (const auto& [operand, tensor] : per_channel)
-    check<DTypeError>(!tensor->defined() || tensor->dtype() == compute_dtype(x.dtype()),
-                      "batch_norm: beside x of {}, {} is {} (convert with to())\n{}", dtype_name(x.dtype()), operand,
-                      dtype_name(compute_dtype(x.dtype())), describe({{"x", &x}, {operand, tensor}}));
+    if (tensor->defined() && tensor->dtype() != compute_dtype(x.dtype()))
+      fail<DTypeError>("batch_norm: beside x of {}, {} is {} (convert with to())\n{}", dtype_name(x.dtype()), operand,
+                       dtype_name(compute_dtype(x.dtype())), describe({{"x", &x}, {operand, tensor}}));
   const std::int64_t channels = x.shape()[1];
   for (const auto& [operand, tensor] : operands) {
     if (!tensor->defined() || tensor == &x || tensor == &residual) continue;
-    check<ShapeError>(tensor->shape() == Shape{channels}, "batch_norm: {} is not [{}], one value per channel of x\n{}",
-                      operand, channels, describe({{"x", &x}, {operand, tensor}}));
+    if (tensor->shape() != Shape{channels})
+      fail<ShapeError>("batch_norm: {} is not [{}], one value per channel of x\n{}", operand, channels,
+                       describe({{"x", &x}, {operand, tensor}}));
   }
-  check<ShapeError>(!residual.defined() || residual.shape() == x.shape(),
-                    "batch_norm: residual does not have x's shape\n{}", describe({{"x", &x}, {"residual", &residual}}));
+  if (residual.defined() && residual.shape() != x.shape())
+    fail<ShapeError>("batch_norm: residual does not have x's shape\n{}",
+                     describe({{"x", &x}, {"residual", &residual}}));
   check(options.eps > 0, "batch_norm: eps {} is not above 0", options.eps);
   check(options.momentum >= 0 && options.momentum <= 1, "batch_norm: momentum {} is not in [0, 1]", options.momentum);
   check(running_mean.defined() == running_var.defined(), "batch_norm: of running_mean and running_var one is missing");
   if (options.training) {
     const std::int64_t values = channels == 0 ? 2 : x.numel() / channels;
-    check<ShapeError>(values > 1, "batch_norm: training needs more than 1 value per channel, got {}\n{}", values,
-                      describe({{"x", &x}}));
+    if (values <= 1)
+      fail<ShapeError>("batch_norm: training needs more than 1 value per channel, got {}\n{}", values,
+                       describe({{"x", &x}}));
   } else {
-    check(running_mean.defined(), "batch_norm: outside training it needs running_mean and running_var\n{}",
-          describe({{"x", &x}}));
+    if (!running_mean.defined())
+      fail("batch_norm: outside training it needs running_mean and running_var\n{}", describe({{"x", &x}}));
   }
 }
 

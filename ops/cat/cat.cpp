@@ -90,8 +90,9 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& size
   std::int64_t total = 0;
   bool fits = true;
   for (std::int64_t size : sizes) total += size, fits = fits && size >= 0;
-  check<ShapeError>(fits && total == x.shape()[dim], "split: sizes {} do not make up dim {} of size {}\n  x  {}",
-                    to_string(Dims(sizes)), dim, x.shape()[dim], describe(x));
+  if (!fits || total != x.shape()[dim])
+    fail<ShapeError>("split: sizes {} do not make up dim {} of size {}\n  x  {}", to_string(Dims(sizes)), dim,
+                     x.shape()[dim], describe(x));
   std::vector<Tensor> parts;
   std::int64_t start = 0;
   for (std::int64_t size : sizes) {

@@ -40,8 +40,8 @@ Tensor first_channels(const Tensor& buffer, std::int64_t channels) {
 }  // namespace
 
 ConcatBuffer::ConcatBuffer(const Tensor& x, std::int64_t capacity) {
-  check<ShapeError>(x.rank() == 4 && x.size(1) <= capacity,
-                    "ConcatBuffer: needs [N,C,H,W] with at most {} channels\n  x  {}", capacity, describe(x));
+  if (x.rank() != 4 || x.size(1) > capacity)
+    fail<ShapeError>("ConcatBuffer: needs [N,C,H,W] with at most {} channels\n  x  {}", capacity, describe(x));
   Shape shape = x.shape();
   shape[1] = capacity;
   buffer_ = empty(shape, {.dtype = x.dtype(), .device = x.device(), .format = Format::channels_last});
@@ -58,12 +58,13 @@ Tensor ConcatBuffer::append(const Tensor& y_any) {
   const Tensor y = like_operand(y_any, held_);
   check_same_dtype("ConcatBuffer", {{"held", &held_}, {"y", &y}});
   check_same_device("ConcatBuffer", {{"held", &held_}, {"y", &y}});
-  check<ShapeError>(
-      y.rank() == 4 && y.size(0) == held_.size(0) && y.size(2) == held_.size(2) && y.size(3) == held_.size(3),
-      "ConcatBuffer: sizes other than the channels' differ\n{}", describe({{"held", &held_}, {"y", &y}}));
+  if (y.rank() != 4 || y.size(0) != held_.size(0) || y.size(2) != held_.size(2) || y.size(3) != held_.size(3))
+    fail<ShapeError>("ConcatBuffer: sizes other than the channels' differ\n{}",
+                     describe({{"held", &held_}, {"y", &y}}));
   const std::int64_t held = held_.size(1), channels = held + y.size(1);
-  check<ShapeError>(channels <= buffer_.size(1), "ConcatBuffer: {} channels do not fit a buffer of {}\n{}", channels,
-                    buffer_.size(1), describe({{"held", &held_}, {"y", &y}}));
+  if (channels > buffer_.size(1))
+    fail<ShapeError>("ConcatBuffer: {} channels do not fit a buffer of {}\n{}", channels, buffer_.size(1),
+                     describe({{"held", &held_}, {"y", &y}}));
   if (y.numel() > 0) write_channels(buffer_, y, held);
   const Tensor all = first_channels(buffer_, channels);
   if (recording({held_, y})) {

@@ -21,26 +21,24 @@ std::string shown(const Tensor& x, const Tensor& weight, const Tensor& bias, con
 /// The rules that the three operators share, by shapes alone. `shown` makes the operands' lines of a message.
 template <class Shown>
 ConvShape checked_shape(const char* op, const Shape& x, const Shape& w, const Conv2dOptions& o, Shown&& shown) {
-  check<ShapeError>(x.size() == 4 && w.size() == 4, "{}: x [N,C,H,W] and weight [K,C/groups,R,S] have 4 dimensions\n{}",
-                    op, shown());
-  check<ValueError>(o.stride.h >= 1 && o.stride.w >= 1, "{}: stride is at least 1, got {}\n{}", op, to_string(o.stride),
-                    shown());
-  check<ValueError>(o.padding.h >= 0 && o.padding.w >= 0, "{}: padding is at least 0, got {}\n{}", op,
-                    to_string(o.padding), shown());
-  check<ValueError>(o.dilation.h >= 1 && o.dilation.w >= 1, "{}: dilation is at least 1, got {}\n{}", op,
-                    to_string(o.dilation), shown());
-  check<ValueError>(o.groups >= 1, "{}: groups is at least 1, got {}\n{}", op, o.groups, shown());
-  check<ShapeError>(x[1] >= 1, "{}: x has no channels\n{}", op, shown());
-  check<ShapeError>(x[1] % o.groups == 0, "{}: {} input channels do not divide into {} groups\n{}", op, x[1], o.groups,
-                    shown());
-  check<ShapeError>(w[0] % o.groups == 0, "{}: {} output channels do not divide into {} groups\n{}", op, w[0], o.groups,
-                    shown());
-  if (o.groups == 1)
-    check<ShapeError>(w[1] == x[1], "{}: weight reads {} input channels, x has {}\n{}", op, w[1], x[1], shown());
-  else
-    check<ShapeError>(w[1] == x[1] / o.groups, "{}: weight reads {} input channels per group, x has {}\n{}", op, w[1],
-                      x[1] / o.groups, shown());
-  check<ShapeError>(w[2] >= 1 && w[3] >= 1, "{}: the window is empty\n{}", op, shown());
+  if (x.size() != 4 || w.size() != 4)
+    fail<ShapeError>("{}: x [N,C,H,W] and weight [K,C/groups,R,S] have 4 dimensions\n{}", op, shown());
+  if (o.stride.h < 1 || o.stride.w < 1)
+    fail<ValueError>("{}: stride is at least 1, got {}\n{}", op, to_string(o.stride), shown());
+  if (o.padding.h < 0 || o.padding.w < 0)
+    fail<ValueError>("{}: padding is at least 0, got {}\n{}", op, to_string(o.padding), shown());
+  if (o.dilation.h < 1 || o.dilation.w < 1)
+    fail<ValueError>("{}: dilation is at least 1, got {}\n{}", op, to_string(o.dilation), shown());
+  if (o.groups < 1) fail<ValueError>("{}: groups is at least 1, got {}\n{}", op, o.groups, shown());
+  if (x[1] < 1) fail<ShapeError>("{}: x has no channels\n{}", op, shown());
+  if (x[1] % o.groups != 0)
+    fail<ShapeError>("{}: {} input channels do not divide into {} groups\n{}", op, x[1], o.groups, shown());
+  if (w[0] % o.groups != 0)
+    fail<ShapeError>("{}: {} output channels do not divide into {} groups\n{}", op, w[0], o.groups, shown());
+  if (w[1] != x[1] / o.groups)
+    fail<ShapeError>("{}: weight reads {} input channels{}, x has {}\n{}", op, w[1], o.groups == 1 ? "" : " per group",
+                     x[1] / o.groups, shown());
+  if (w[2] < 1 || w[3] < 1) fail<ShapeError>("{}: the window is empty\n{}", op, shown());
 
   ConvShape c{};
   c.N = x[0], c.C = x[1], c.H = x[2], c.W = x[3];
@@ -51,10 +49,10 @@ ConvShape checked_shape(const char* op, const Shape& x, const Shape& w, const Co
   c.groups = o.groups;
   c.P = conv_output(c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
   c.Q = conv_output(c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
-  check<ShapeError>(c.P >= 1 && c.Q >= 1,
-                    "{}: the window, {}x{} with dilation, is larger than the padded input, {}x{}\n{}", op,
-                    c.dilation_h * (c.R - 1) + 1, c.dilation_w * (c.S - 1) + 1, c.H + 2 * c.padding_h,
-                    c.W + 2 * c.padding_w, shown());
+  if (c.P < 1 || c.Q < 1)
+    fail<ShapeError>("{}: the window, {}x{} with dilation, is larger than the padded input, {}x{}\n{}", op,
+                     c.dilation_h * (c.R - 1) + 1, c.dilation_w * (c.S - 1) + 1, c.H + 2 * c.padding_h,
+                     c.W + 2 * c.padding_w, shown());
   return c;
 }
 
@@ -76,20 +74,21 @@ void check_epilogue(const ConvShape& c, const Tensor& x, const Conv2dEpilogue& e
   const auto operands = [&] {
     return describe({{"x", &x}, {"scale", &e.scale}, {"shift", &e.shift}, {"residual", &e.residual}});
   };
-  check<ValueError>(e.scale.defined() == e.shift.defined(), "conv2d: scale and shift come together\n{}", operands());
+  if (e.scale.defined() != e.shift.defined()) fail<ValueError>("conv2d: scale and shift come together\n{}", operands());
   for (const Tensor* t : {&e.scale, &e.shift}) {
     if (!t->defined()) continue;
-    check<ShapeError>(t->shape() == Shape{c.K}, "conv2d: scale and shift are [{}], one for each output channel\n{}",
-                      c.K, operands());
+    if (t->shape() != Shape{c.K})
+      fail<ShapeError>("conv2d: scale and shift are [{}], one for each output channel\n{}", c.K, operands());
     const DType wanted = x.dtype() == DType::bf16 ? DType::f32 : x.dtype();
-    check<DTypeError>(t->dtype() == wanted, "conv2d: scale and shift of {} are {}\n{}", dtype_name(x.dtype()),
-                      dtype_name(wanted), operands());
+    if (t->dtype() != wanted)
+      fail<DTypeError>("conv2d: scale and shift of {} are {}\n{}", dtype_name(x.dtype()), dtype_name(wanted),
+                       operands());
     check_same_device("conv2d", {{"x", &x}, {"scale", &e.scale}, {"shift", &e.shift}});
   }
   if (!e.residual.defined()) return;
-  check<ShapeError>(e.residual.shape() == Shape{c.N, c.K, c.P, c.Q},
-                    "conv2d: residual is {}, the shape of the result\n{}", to_string(Shape{c.N, c.K, c.P, c.Q}),
-                    operands());
+  if (e.residual.shape() != Shape{c.N, c.K, c.P, c.Q})
+    fail<ShapeError>("conv2d: residual is {}, the shape of the result\n{}", to_string(Shape{c.N, c.K, c.P, c.Q}),
+                     operands());
   check_same_device("conv2d", {{"x", &x}, {"residual", &e.residual}});
   check_same_dtype("conv2d", {{"x", &x}, {"residual", &e.residual}});
 }
@@ -164,8 +163,8 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
   check_operands("conv2d", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   const auto operands = [&] { return shown(x, weight, bias, options); };
   const ConvShape c = checked_shape("conv2d", x.shape(), weight.shape(), options, operands);
-  check<ShapeError>(!bias.defined() || bias.shape() == Shape{c.K},
-                    "conv2d: bias is [{}], one for each output channel\n{}", c.K, operands());
+  if (bias.defined() && bias.shape() != Shape{c.K})
+    fail<ShapeError>("conv2d: bias is [{}], one for each output channel\n{}", c.K, operands());
   check_epilogue(c, x, epilogue);
   const bool taped = bias.defined() ? recording({x, weight, bias}) : recording({x, weight});
   const bool fused = x.device().type == DeviceType::cuda && !taped && !records(epilogue);
@@ -208,8 +207,8 @@ Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_
            to_string(options);
   };
   const ConvShape c = checked_shape(op, x_shape, weight.shape(), options, operands);
-  check<ShapeError>(gy.shape() == Shape{c.N, c.K, c.P, c.Q}, "{}: gy is {}, the shape of the result\n{}", op,
-                    to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
+  if (gy.shape() != Shape{c.N, c.K, c.P, c.Q})
+    fail<ShapeError>("{}: gy is {}, the shape of the result\n{}", op, to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
 
   const Tensor gx = channels_last_empty(x_shape, gy);
   const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
@@ -234,8 +233,8 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight
            to_string(options);
   };
   const ConvShape c = checked_shape(op, x.shape(), weight_shape, options, operands);
-  check<ShapeError>(gy.shape() == Shape{c.N, c.K, c.P, c.Q}, "{}: gy is {}, the shape of the result\n{}", op,
-                    to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
+  if (gy.shape() != Shape{c.N, c.K, c.P, c.Q})
+    fail<ShapeError>("{}: gy is {}, the shape of the result\n{}", op, to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
 
   const Tensor gw = channels_last_empty(weight_shape, x);
   const Tensor xd = dense(x, Format::channels_last), gyd = dense(gy, Format::channels_last);

@@ -78,27 +78,27 @@ Target checked(const char* op, const Tensor& x, const Tensor& target, const Tens
   check_same_device(op, {{"x", &x}, {"target", &target}, {"weight", &weight}});
   check_number(op, x);
   const DType compute = compute_dtype(x.dtype());
-  check<ShapeError>(x.rank() >= 1, "{}: x has no class dim\n{}", op, operands());
+  if (x.rank() < 1) fail<ShapeError>("{}: x has no class dim\n{}", op, operands());
   Target t{x.rank() == 1 ? 0 : 1, target.detach(), {}, smoothing, ignore_index};
   const std::int64_t classes = x.shape()[t.class_dim];
-  check<ShapeError>(classes > 0, "{}: x has no classes\n{}", op, operands());
+  if (classes <= 0) fail<ShapeError>("{}: x has no classes\n{}", op, operands());
   check(smoothing >= 0 && smoothing <= 1, "{}: label_smoothing {} is not within 0 and 1", op, smoothing);
   if (weight.defined()) {
-    check<ShapeError>(weight.shape() == Shape{classes}, "{}: weight needs one number for each of {} classes\n{}", op,
-                      classes, operands());
-    check<DTypeError>(weight.dtype() == compute, "{}: weight and x have different dtypes (convert with to())\n{}", op,
-                      operands());
+    if (weight.shape() != Shape{classes})
+      fail<ShapeError>("{}: weight needs one number for each of {} classes\n{}", op, classes, operands());
+    if (weight.dtype() != compute)
+      fail<DTypeError>("{}: weight and x have different dtypes (convert with to())\n{}", op, operands());
     t.weight = dense(weight, Format::contiguous);
   }
   if (!t.labels()) {
-    check<DTypeError>(target.dtype() == compute, "{}: a target is i64 labels or probabilities of x's dtype\n{}", op,
-                      operands());
-    check<ShapeError>(target.shape() == x.shape(), "{}: probabilities need x's shape\n{}", op, operands());
+    if (target.dtype() != compute)
+      fail<DTypeError>("{}: a target is i64 labels or probabilities of x's dtype\n{}", op, operands());
+    if (target.shape() != x.shape()) fail<ShapeError>("{}: probabilities need x's shape\n{}", op, operands());
     return t;
   }
   const Shape positions = over_positions(x.shape(), t.class_dim);
-  check<ShapeError>(target.shape() == positions, "{}: x needs labels of shape {}\n{}", op, to_string(positions),
-                    operands());
+  if (target.shape() != positions)
+    fail<ShapeError>("{}: x needs labels of shape {}\n{}", op, to_string(positions), operands());
   if (target.is_meta() || unreadable(target)) return t;
   const std::vector<std::int64_t> values = target.to_vector<std::int64_t>();
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -218,8 +218,8 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
 }
 
 Tensor nll_loss(const Tensor& x_any, const Tensor& target, const NllLossOptions& options) {
-  check<DTypeError>(target.dtype() == DType::i64, "nll_loss: labels are i64\n{}",
-                    describe({{"x", &x_any}, {"target", &target}}));
+  if (target.dtype() != DType::i64)
+    fail<DTypeError>("nll_loss: labels are i64\n{}", describe({{"x", &x_any}, {"target", &target}}));
   check_number("nll_loss", x_any);
   const Tensor x = to(x_any, compute_dtype(x_any.dtype()));
   const Target t = checked("nll_loss", x, target, options.weight, options.ignore_index, 0);

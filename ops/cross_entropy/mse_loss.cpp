@@ -8,8 +8,8 @@ namespace gradus {
 
 Tensor mse_loss(const Tensor& x_any, const Tensor& target_any, Reduction reduction) {
   const Tensor x = raised(x_any), target = raised(target_any);
-  check<ShapeError>(x.shape() == target.shape(), "mse_loss: x and target have different shapes\n{}",
-                    describe({{"x", &x}, {"target", &target}}));
+  if (x.shape() != target.shape())
+    fail<ShapeError>("mse_loss: x and target have different shapes\n{}", describe({{"x", &x}, {"target", &target}}));
   check_same_device("mse_loss", {{"x", &x}, {"target", &target}});
   check_same_dtype("mse_loss", {{"x", &x}, {"target", &target}});
   const Tensor squares = square(x - target);

@@ -32,13 +32,15 @@ struct ScatterAddNode final : Node {
 /// Shapes, dtypes and devices; then every index. `large` is the side that is indexed.
 void check_index(const char* op, const Shape& large, int dim, const Tensor& index, const Tensor& x) {
   check_number(op, x);
-  check<DTypeError>(index.dtype() == DType::i64, "{}: indices are i64, got {}\n{}", op, dtype_name(index.dtype()),
-                    describe({{"x", &x}, {"index", &index}}));
+  if (index.dtype() != DType::i64)
+    fail<DTypeError>("{}: indices are i64, got {}\n{}", op, dtype_name(index.dtype()),
+                     describe({{"x", &x}, {"index", &index}}));
   check_same_device(op, {{"x", &x}, {"index", &index}});
   bool fits = index.rank() == large.size();
   for (int d = 0; fits && d < large.size(); ++d) fits = d == dim || index.shape()[d] <= large[d];
-  check<ShapeError>(fits, "{}: an index of shape {} does not fit {} along dim {}\n{}", op, to_string(index.shape()),
-                    to_string(large), dim, describe({{"x", &x}, {"index", &index}}));
+  if (!fits)
+    fail<ShapeError>("{}: an index of shape {} does not fit {} along dim {}\n{}", op, to_string(index.shape()),
+                     to_string(large), dim, describe({{"x", &x}, {"index", &index}}));
   if (index.is_meta()) return;
   Shape shape = index.shape();  // what an expanded index repeats is looked at once
   for (int d = 0; d < index.rank(); ++d)
@@ -51,9 +53,9 @@ void check_index(const char* op, const Shape& large, int dim, const Tensor& inde
   for (std::int64_t i = 0; i < numel(shape); ++i) {
     std::int64_t offset = 0;
     for (int d = 0; d < index.rank(); ++d) offset += at[d] * steps[d];
-    check(values[offset] >= 0 && values[offset] < large[dim],
-          "{}: index {} at {} is out of range for dim {} of size {}\n{}", op, values[offset], to_string(at), dim,
-          large[dim], describe({{"x", &x}, {"index", &index}}));
+    if (values[offset] < 0 || values[offset] >= large[dim])
+      fail("{}: index {} at {} is out of range for dim {} of size {}\n{}", op, values[offset], to_string(at), dim,
+           large[dim], describe({{"x", &x}, {"index", &index}}));
     for (int d = index.rank() - 1; d >= 0 && ++at[d] == shape[d]; --d) at[d] = 0;
   }
 }
@@ -93,8 +95,8 @@ Tensor gather(const Tensor& x, std::int64_t wanted, const Tensor& index) {
 
 Tensor scatter_add(const Shape& shape, std::int64_t wanted, const Tensor& index, const Tensor& x) {
   const int dim = wrap_dim("scatter_add", wanted, shape.size());
-  check<ShapeError>(index.shape() == x.shape(), "scatter_add: index and x have different shapes\n{}",
-                    describe({{"x", &x}, {"index", &index}}));
+  if (index.shape() != x.shape())
+    fail<ShapeError>("scatter_add: index and x have different shapes\n{}", describe({{"x", &x}, {"index", &index}}));
   check_index("scatter_add", shape, dim, index, x);
   Tensor y = zeros(shape, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
   const IndexProblem p = problem(dim, index, y, x);
@@ -111,8 +113,8 @@ Tensor scatter_add(const Shape& shape, std::int64_t wanted, const Tensor& index,
 
 Tensor index_select(const Tensor& x, std::int64_t wanted, const Tensor& index) {
   const int dim = wrap_dim("index_select", wanted, x.rank());
-  check<ShapeError>(index.rank() == 1, "index_select: the index has one dim\n{}",
-                    describe({{"x", &x}, {"index", &index}}));
+  if (index.rank() != 1)
+    fail<ShapeError>("index_select: the index has one dim\n{}", describe({{"x", &x}, {"index", &index}}));
   Shape line = Shape::filled(x.rank(), 1), shape = x.shape();
   line[dim] = shape[dim] = index.shape()[0];
   const Tensor along = reshape(index, line);

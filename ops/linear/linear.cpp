@@ -40,11 +40,12 @@ Tensor linear(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
   check_same_device("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   check_same_dtype("linear", {{"x", &x}, {"weight", &weight}, {"bias", &bias}});
   check_number("linear", x);
-  check<ShapeError>(weight.rank() == 2, "linear: the weight is [out, in]\n{}", operands());
-  check<ShapeError>(x.rank() >= 1 && x.size(-1) == weight.size(1), "linear: weight reads {} features, x has {}\n{}",
-                    weight.size(1), x.rank() ? x.size(-1) : 0, operands());
-  check<ShapeError>(!bias.defined() || bias.shape() == Shape{weight.size(0)},
-                    "linear: weight gives {} features, bias has another number\n{}", weight.size(0), operands());
+  if (weight.rank() != 2) fail<ShapeError>("linear: the weight is [out, in]\n{}", operands());
+  if (x.rank() < 1 || x.size(-1) != weight.size(1))
+    fail<ShapeError>("linear: weight reads {} features, x has {}\n{}", weight.size(1), x.rank() ? x.size(-1) : 0,
+                     operands());
+  if (bias.defined() && bias.shape() != Shape{weight.size(0)})
+    fail<ShapeError>("linear: weight gives {} features, bias has another number\n{}", weight.size(0), operands());
   if (x.rank() != 2) {
     Shape shape = x.shape();
     shape[x.rank() - 1] = weight.size(0);

@@ -85,7 +85,7 @@ struct LrnNode final : Node {
 
 Tensor local_response_norm(const Tensor& x_any, const LocalResponseNormOptions& options) {
   check_number("local_response_norm", x_any);
-  check<ShapeError>(x_any.rank() == 4, "local_response_norm: takes [N,C,H,W]\n{}", describe({{"x", &x_any}}));
+  if (x_any.rank() != 4) fail<ShapeError>("local_response_norm: takes [N,C,H,W]\n{}", describe({{"x", &x_any}}));
   check(options.size >= 1 && options.alpha >= 0 && options.k > 0,
         "local_response_norm: needs size >= 1, alpha >= 0 and k > 0, got size {}, alpha {}, k {}", options.size,
         options.alpha, options.k);

@@ -78,11 +78,12 @@ Tensor matmul(const Tensor& a_any, const Tensor& b_any) {
   check_same_device("matmul", {{"a", &a}, {"b", &b}});
   check_same_dtype("matmul", {{"a", &a}, {"b", &b}});
   check_number("matmul", a);
-  check<ShapeError>(a.rank() >= 1 && b.rank() >= 1, "matmul: a scalar is no matrix (use *)\n{}",
-                    describe({{"a", &a}, {"b", &b}}));
+  if (a.rank() < 1 || b.rank() < 1)
+    fail<ShapeError>("matmul: a scalar is no matrix (use *)\n{}", describe({{"a", &a}, {"b", &b}}));
   const std::int64_t depth = b.size(b.rank() == 1 ? 0 : -2);
-  check<ShapeError>(a.size(-1) == depth, "matmul: a has {} columns, b has {} rows\n{}", a.size(-1), depth,
-                    describe({{"a", &a}, {"b", &b}}));
+  if (a.size(-1) != depth)
+    fail<ShapeError>("matmul: a has {} columns, b has {} rows\n{}", a.size(-1), depth,
+                     describe({{"a", &a}, {"b", &b}}));
   if (a.rank() == 1) return squeeze(matmul(unsqueeze(a, 0), b), b.rank() == 1 ? 0 : -2);
   if (b.rank() == 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
   if (a.rank() == 2 || b.rank() > 2) return product(a, b);

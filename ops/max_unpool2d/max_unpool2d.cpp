@@ -54,13 +54,14 @@ Tensor moved(UnpoolMove move, const Tensor& x_any, const Tensor& indices, const 
 
 Tensor max_unpool2d(const Tensor& x, const Tensor& indices, Pair output_size) {
   check_number("max_unpool2d", x);
-  check<ShapeError>(x.rank() == 4 && indices.shape() == x.shape(),
-                    "max_unpool2d: takes x [N,C,P,Q] and indices of the same shape\n{}",
-                    describe({{"x", &x}, {"indices", &indices}}));
+  if (x.rank() != 4 || indices.shape() != x.shape())
+    fail<ShapeError>("max_unpool2d: takes x [N,C,P,Q] and indices of the same shape\n{}",
+                     describe({{"x", &x}, {"indices", &indices}}));
   check<DTypeError>(indices.dtype() == DType::i64, "max_unpool2d: indices are i64, got {}",
                     dtype_name(indices.dtype()));
   check_same_device("max_unpool2d", {{"x", &x}, {"indices", &indices}});
-  check(output_size.h > 0 && output_size.w > 0, "max_unpool2d: output size {} is not positive", to_string(output_size));
+  if (output_size.h <= 0 || output_size.w <= 0)
+    fail("max_unpool2d: output size {} is not positive", to_string(output_size));
   Tensor at = dense(indices.detach(), Format::channels_last);
   if (at.shares_storage(indices)) at = at.clone();  // backward trusts what is checked here
   run_anywhere("max_unpool2d.check", x.device(), [&] {

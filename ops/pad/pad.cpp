@@ -24,11 +24,11 @@ struct PadNode final : Node {
 }  // namespace
 
 Tensor pad(const Tensor& x, const Dims& padding, double value) {
-  check<ShapeError>(padding.size() % 2 == 0 && padding.size() / 2 <= x.rank(),
-                    "pad: {} does not give two numbers for each of the last dims\n  x  {}", to_string(padding),
-                    describe(x));
+  if (padding.size() % 2 != 0 || padding.size() / 2 > x.rank())
+    fail<ShapeError>("pad: {} does not give two numbers for each of the last dims\n  x  {}", to_string(padding),
+                     describe(x));
   for (std::int64_t amount : padding)
-    check(amount >= 0, "pad: negative padding in {} (use narrow to cut)\n  x  {}", to_string(padding), describe(x));
+    if (amount < 0) fail("pad: negative padding in {} (use narrow to cut)\n  x  {}", to_string(padding), describe(x));
   check_number("pad", x);
   Shape shape = x.shape();
   Dims before = Dims::filled(x.rank(), 0);

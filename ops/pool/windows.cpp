@@ -6,8 +6,9 @@ namespace gradus {
 namespace {
 
 void check_plane(const char* op, const Tensor& x) {
-  check<ShapeError>(x.rank() == 4, "{}: takes [N,C,H,W]\n{}", op, describe({{"x", &x}}));
-  check<ShapeError>(x.shape()[2] > 0 && x.shape()[3] > 0, "{}: planes without elements\n{}", op, describe({{"x", &x}}));
+  if (x.rank() != 4) fail<ShapeError>("{}: takes [N,C,H,W]\n{}", op, describe({{"x", &x}}));
+  if (x.shape()[2] <= 0 || x.shape()[3] <= 0)
+    fail<ShapeError>("{}: planes without elements\n{}", op, describe({{"x", &x}}));
 }
 
 void finish(Windows& w) {
@@ -70,19 +71,19 @@ PoolPlan sliding_windows(const char* op, const Tensor& x, const Pool2dOptions& o
   check_plane(op, x);
   const Pair kernel = options.kernel, padding = options.padding, dilation = options.dilation;
   const Pair stride = options.stride == Pair(0) ? kernel : options.stride;
-  check(kernel.h > 0 && kernel.w > 0, "{}: kernel {} is not positive", op, to_string(kernel));
-  check(stride.h > 0 && stride.w > 0, "{}: stride {} is not positive", op, to_string(stride));
-  check(dilation.h > 0 && dilation.w > 0, "{}: dilation {} is not positive", op, to_string(dilation));
+  if (kernel.h <= 0 || kernel.w <= 0) fail("{}: kernel {} is not positive", op, to_string(kernel));
+  if (stride.h <= 0 || stride.w <= 0) fail("{}: stride {} is not positive", op, to_string(stride));
+  if (dilation.h <= 0 || dilation.w <= 0) fail("{}: dilation {} is not positive", op, to_string(dilation));
   const Pair reach{dilation.h * (kernel.h - 1) + 1, dilation.w * (kernel.w - 1) + 1};
-  check(padding.h >= 0 && padding.w >= 0 && 2 * padding.h <= reach.h && 2 * padding.w <= reach.w,
-        "{}: padding {} is not between 0 and half of kernel {} (dilation {})", op, to_string(padding),
-        to_string(kernel), to_string(dilation));
+  if (padding.h < 0 || padding.w < 0 || 2 * padding.h > reach.h || 2 * padding.w > reach.w)
+    fail("{}: padding {} is not between 0 and half of kernel {} (dilation {})", op, to_string(padding),
+         to_string(kernel), to_string(dilation));
   PoolPlan plan;
   plan.rows = slide(x.shape()[2], kernel.h, stride.h, padding.h, dilation.h, options);
   plan.cols = slide(x.shape()[3], kernel.w, stride.w, padding.w, dilation.w, options);
-  check<ShapeError>(plan.rows.out > 0 && plan.cols.out > 0,
-                    "{}: kernel {} is larger than the padded input\n{}  padding {}, dilation {}", op, to_string(kernel),
-                    describe({{"x", &x}}), to_string(padding), to_string(dilation));
+  if (plan.rows.out <= 0 || plan.cols.out <= 0)
+    fail<ShapeError>("{}: kernel {} is larger than the padded input\n{}  padding {}, dilation {}", op,
+                     to_string(kernel), describe({{"x", &x}}), to_string(padding), to_string(dilation));
   plan.in = x.shape();
   plan.out = {x.shape()[0], x.shape()[1], plan.rows.out, plan.cols.out};
   return plan;
@@ -90,7 +91,7 @@ PoolPlan sliding_windows(const char* op, const Tensor& x, const Pool2dOptions& o
 
 PoolPlan adaptive_windows(const char* op, const Tensor& x, Pair output_size) {
   check_plane(op, x);
-  check(output_size.h > 0 && output_size.w > 0, "{}: output size {} is not positive", op, to_string(output_size));
+  if (output_size.h <= 0 || output_size.w <= 0) fail("{}: output size {} is not positive", op, to_string(output_size));
   return {x.shape(),
           {x.shape()[0], x.shape()[1], output_size.h, output_size.w},
           adapt(x.shape()[2], output_size.h),

@@ -28,7 +28,8 @@ struct ReducedDims {
   ReducedDims(const char* op, const Tensor& x, const Dims& dims) {
     for (std::int64_t dim : dims) {
       const int d = wrap_dim(op, dim, x.rank());
-      check<ShapeError>(!(*this)[d], "{}: dim {} appears twice in {}\n  x  {}", op, d, to_string(dims), describe(x));
+      if ((*this)[d])
+        fail<ShapeError>("{}: dim {} appears twice in {}\n  x  {}", op, d, to_string(dims), describe(x));
       reduced.set(static_cast<std::size_t>(d));
     }
     if (dims.empty()) reduced.set();
@@ -123,7 +124,7 @@ ExtremeProblem extreme_problem(bool largest, const Tensor& x, const ReducedDims&
 
 void check_extreme(const char* op, const Tensor& x, const ReducedDims& r) {
   check_number(op, x);
-  check<ShapeError>(r.count > 0, "{}: of no elements\n  x  {}", op, describe(x));
+  if (r.count <= 0) fail<ShapeError>("{}: of no elements\n  x  {}", op, describe(x));
 }
 
 Tensor extreme(bool largest, const Tensor& x, const Dims& dims, bool keepdim) {
@@ -192,7 +193,7 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
 Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
   check_number("mean", x);
   const ReducedDims r("mean", x, dims);
-  check<ShapeError>(r.count > 0, "mean: of no elements\n  x  {}", describe(x));
+  if (r.count <= 0) fail<ShapeError>("mean: of no elements\n  x  {}", describe(x));
   return affine(sum(x, dims, keepdim), 1 / static_cast<double>(r.count), 0);
 }
 
@@ -205,7 +206,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
     fits = d < lead || shape[d - lead] == 1 || shape[d - lead] == x.shape()[d];
     if (d < lead || (fits && shape[d - lead] == 1 && x.shape()[d] != 1)) dims.push_back(d);
   }
-  check<ShapeError>(fits, "sum_to: {} does not broadcast to x's shape\n  x  {}", to_string(shape), describe(x));
+  if (!fits) fail<ShapeError>("sum_to: {} does not broadcast to x's shape\n  x  {}", to_string(shape), describe(x));
   return reshape(dims.empty() ? x : sum(x, dims, true), shape);
 }
 
@@ -226,7 +227,7 @@ Tensor var(const Tensor& x_any, const Dims& dims, const VarOptions& options) {
   const Tensor x = raised(x_any);
   const ReducedDims r("var", x, dims);
   check_number("var", x);
-  check<ShapeError>(r.count > 0, "var: of no elements\n  x  {}", describe(x));
+  if (r.count <= 0) fail<ShapeError>("var: of no elements\n  x  {}", describe(x));
   const auto count = static_cast<double>(r.count);
   const double divisor = options.unbiased ? count - 1 : count;
   Tensor y;

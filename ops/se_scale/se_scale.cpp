@@ -98,8 +98,9 @@ Tensor se_scale(const Tensor& x_any, const Tensor& s_any, const SeScaleOptions& 
   const Tensor s = like_operand(s_any, x_any), residual_any = like_operand(residual_given, x_any);
   const bool fits = x_any.rank() == 4 && s.shape() == Shape{x_any.shape()[0], x_any.shape()[1], 1, 1} &&
                     (!residual_any.defined() || residual_any.shape() == x_any.shape());
-  check<ShapeError>(fits, "se_scale: takes x [N,C,H,W], s [N,C,1,1] and a residual like x\n{}",
-                    describe({{"x", &x_any}, {"s", &s}, {"residual", &residual_any}}));
+  if (!fits)
+    fail<ShapeError>("se_scale: takes x [N,C,H,W], s [N,C,1,1] and a residual like x\n{}",
+                     describe({{"x", &x_any}, {"s", &s}, {"residual", &residual_any}}));
   check_same_device("se_scale", {{"x", &x_any}, {"s", &s}, {"residual", &residual_any}});
   check_same_dtype("se_scale", {{"x", &x_any}, {"s", &s}, {"residual", &residual_any}});
   check_number("se_scale", x_any);

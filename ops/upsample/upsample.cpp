@@ -92,8 +92,8 @@ Tensor backward(const Tensor& gy, const Resize& resize) {
 
 Tensor interpolate(const Tensor& x, const InterpolateOptions& options) {
   check_number("interpolate", x);
-  check<ShapeError>(x.rank() == 4 && x.size(2) > 0 && x.size(3) > 0,
-                    "interpolate: needs [N,C,H,W] with a plane\n  x  {}", describe(x));
+  if (x.rank() != 4 || x.size(2) <= 0 || x.size(3) <= 0)
+    fail<ShapeError>("interpolate: needs [N,C,H,W] with a plane\n  x  {}", describe(x));
   check(options.size.has_value() != options.scale_factor.has_value(),
         "interpolate: exactly one of size and scale_factor is to be given");
   check(!options.align_corners || options.mode == Interpolation::bilinear,
@@ -106,8 +106,8 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& options) {
     check(std::isfinite(factor) && factor > 0, "interpolate: scale_factor {} is not positive", factor);
     for (int d : {2, 3}) out[d] = static_cast<std::int64_t>(std::floor(static_cast<double>(x.size(d)) * factor));
   }
-  check(out[2] >= 1 && out[3] >= 1, "interpolate: the result's size {} x {} is not positive\n  x  {}", out[2], out[3],
-        describe(x));
+  if (out[2] < 1 || out[3] < 1)
+    fail("interpolate: the result's size {} x {} is not positive\n  x  {}", out[2], out[3], describe(x));
   return forward(x, {options, x.shape(), out});
 }
 

@@ -113,8 +113,8 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
   if (unknown >= 0 && known > 0 && x.numel() % known == 0) shape[unknown] = x.numel() / known;
   bool fits = true;
   for (std::int64_t size : shape) fits = fits && size >= 0;
-  check<ShapeError>(fits && numel(shape) == x.numel(), "reshape: {} elements do not fit shape {}\n  x  {}", x.numel(),
-                    to_string(wanted), describe(x));
+  if (!fits || numel(shape) != x.numel())
+    fail<ShapeError>("reshape: {} elements do not fit shape {}\n  x  {}", x.numel(), to_string(wanted), describe(x));
   if (shape == x.shape()) return x;
   const auto rule = [from = x.shape()](const Tensor& gy) { return reshape(gy, from); };
   Strides strides;
@@ -149,15 +149,16 @@ Tensor transpose(const Tensor& x, std::int64_t a, std::int64_t b) {
 }
 
 Tensor permute(const Tensor& x, const Dims& dims) {
-  check<ShapeError>(dims.size() == x.rank(), "permute: {} dims for {} dimensions\n  x  {}", dims.size(), x.rank(),
-                    describe(x));
+  if (dims.size() != x.rank())
+    fail<ShapeError>("permute: {} dims for {} dimensions\n  x  {}", dims.size(), x.rank(), describe(x));
   Shape shape;
   Strides strides;
   Dims inverse = Dims::filled(x.rank(), 0);
   std::bitset<kMaxRank> used;
   for (int i = 0; i < x.rank(); ++i) {
     const int d = wrap_dim("permute", dims[i], x.rank());
-    check<ShapeError>(!used[static_cast<std::size_t>(d)], "permute: dim {} appears twice in {}", d, to_string(dims));
+    if (used[static_cast<std::size_t>(d)])
+      fail<ShapeError>("permute: dim {} appears twice in {}", d, to_string(dims));
     used.set(static_cast<std::size_t>(d));
     shape.push_back(x.shape()[d]);
     strides.push_back(x.strides()[d]);
@@ -169,9 +170,9 @@ Tensor permute(const Tensor& x, const Dims& dims) {
 
 Tensor narrow(const Tensor& x, std::int64_t dim, std::int64_t start, std::int64_t length) {
   const int d = wrap_dim("narrow", dim, x.rank());
-  check<ShapeError>(start >= 0 && length >= 0 && start + length <= x.shape()[d],
-                    "narrow: elements {} to {} of dim {}, which has {}\n  x  {}", start, start + length, d,
-                    x.shape()[d], describe(x));
+  if (start < 0 || length < 0 || start + length > x.shape()[d])
+    fail<ShapeError>("narrow: elements {} to {} of dim {}, which has {}\n  x  {}", start, start + length, d,
+                     x.shape()[d], describe(x));
   Window w = whole(x);
   w.start[d] = start;
   w.length[d] = length;
@@ -213,7 +214,7 @@ Tensor expand(const Tensor& x, const Shape& wanted) {
     fits = shape[d] == size || size == 1;
     if (shape[d] == size) strides[d] = x.strides()[d - lead];
   }
-  check<ShapeError>(fits, "expand: cannot be expanded to {}\n  x  {}", to_string(wanted), describe(x));
+  if (!fits) fail<ShapeError>("expand: cannot be expanded to {}\n  x  {}", to_string(wanted), describe(x));
   return on_tape("expand", x, x.as_strided(shape, strides, x.offset()),
                  [from = x.shape()](const Tensor& gy) { return sum_to(gy, from); });
 }
