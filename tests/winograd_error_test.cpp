@@ -1,5 +1,6 @@
 // How far the Winograd convolutions are from f64 on every 3x3 layer of the zoo that they would take, at the layer's own
-// size: inputs as a rectifier leaves them, He's weights, gradients that are normal. docs/performance.md has the figures.
+// size: inputs as a rectifier leaves them, He's weights, gradients that are normal. docs/performance.md has the
+// figures.
 
 #include <doctest/doctest.h>
 
@@ -86,8 +87,8 @@ TEST_CASE("winograd: errors over the zoo's layers stay within stated bounds of f
   std::map<std::string, Errors> errors;  // "kernel candidate"
   const Conv2dOptions same{.padding = 1};
   for (const Layer& l : layers) {
-    ConvShape shape{.N = 1, .C = l.in, .H = l.height, .W = l.width, .K = l.out, .R = 3, .S = 3, .P = l.height,
-                    .Q = l.width};
+    ConvShape shape{
+        .N = 1, .C = l.in, .H = l.height, .W = l.width, .K = l.out, .R = 3, .S = 3, .P = l.height, .Q = l.width};
     shape.padding_h = shape.padding_w = 1;
     const bool any = cpu::is_winograd(shape, 2) || cpu::is_winograd(shape, 4) || cpu::is_winograd_weight(shape, 2) ||
                      cpu::is_winograd_weight(shape, 4);
@@ -121,10 +122,14 @@ TEST_CASE("winograd: errors over the zoo's layers stay within stated bounds of f
   }
   // Bounds: about twice what AVX2 gave.
   const std::map<std::string, double> bounds{
-      {"conv2d.forward winograd_f2x2", 2e-6},         {"conv2d.forward winograd_f4x4", 3e-5},
-      {"conv2d.backward_input winograd_f2x2", 2e-6},  {"conv2d.backward_input winograd_f4x4", 3e-5},
-      {"conv2d.backward_weight winograd_f2x2", 3e-6}, {"conv2d.backward_weight winograd_f4x4", 2e-5},
-      {"conv2d.forward direct", 4e-6},                {"conv2d.backward_input direct", 5e-6},
+      {"conv2d.forward winograd_f2x2", 2e-6},
+      {"conv2d.forward winograd_f4x4", 3e-5},
+      {"conv2d.backward_input winograd_f2x2", 2e-6},
+      {"conv2d.backward_input winograd_f4x4", 3e-5},
+      {"conv2d.backward_weight winograd_f2x2", 3e-6},
+      {"conv2d.backward_weight winograd_f4x4", 2e-5},
+      {"conv2d.forward direct", 4e-6},
+      {"conv2d.backward_input direct", 5e-6},
       {"conv2d.backward_weight direct", 3e-6},
   };
   for (const auto& [what, e] : errors) {

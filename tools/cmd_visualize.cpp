@@ -324,11 +324,12 @@ void maximised(const Options& o) {
     double reached = 0;
     const Tensor x = reading_options([&] {
       const Device device = chosen_device(o.device);
-      return maximise(score, {.size = s.net.notes.size, .steps = o.steps, .seed = o.seed, .device = device}, [&](int step, double value) {
-        reached = value;
-        progress.update(step + 1, fmt::format("{:.3g}", value));
-        return !interrupt.asked();
-      });
+      return maximise(score, {.size = s.net.notes.size, .steps = o.steps, .seed = o.seed, .device = device},
+                      [&](int step, double value) {
+                        reached = value;
+                        progress.update(step + 1, fmt::format("{:.3g}", value));
+                        return !interrupt.asked();
+                      });
     });
     progress.end();
     figures.push_back({fmt::format("{}: {:.3g}", caption, reached), to_side(stretched_picture(x))});

@@ -28,8 +28,7 @@ struct ReducedDims {
   ReducedDims(const char* op, const Tensor& x, const Dims& dims) {
     for (std::int64_t dim : dims) {
       const int d = wrap_dim(op, dim, x.rank());
-      if ((*this)[d])
-        fail<ShapeError>("{}: dim {} appears twice in {}\n  x  {}", op, d, to_string(dims), describe(x));
+      if ((*this)[d]) fail<ShapeError>("{}: dim {} appears twice in {}\n  x  {}", op, d, to_string(dims), describe(x));
       reduced.set(static_cast<std::size_t>(d));
     }
     if (dims.empty()) reduced.set();

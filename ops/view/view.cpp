@@ -157,8 +157,7 @@ Tensor permute(const Tensor& x, const Dims& dims) {
   std::bitset<kMaxRank> used;
   for (int i = 0; i < x.rank(); ++i) {
     const int d = wrap_dim("permute", dims[i], x.rank());
-    if (used[static_cast<std::size_t>(d)])
-      fail<ShapeError>("permute: dim {} appears twice in {}", d, to_string(dims));
+    if (used[static_cast<std::size_t>(d)]) fail<ShapeError>("permute: dim {} appears twice in {}", d, to_string(dims));
     used.set(static_cast<std::size_t>(d));
     shape.push_back(x.shape()[d]);
     strides.push_back(x.strides()[d]);
