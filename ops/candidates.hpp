@@ -6,6 +6,7 @@
 // unless one is forced by name, in code (ForceKernel) or by GRADUS_KERNEL=conv2d.forward:reference,matmul:blas; a
 // forced candidate is passed over for problems it does not support.
 
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -22,6 +23,8 @@ struct Candidate {
   const char* idea;  // one line: what it does differently, and what bounds it
   bool (*supports)(const Problem&);
   void (*run)(const Problem&);
+  /// Bytes that run() takes from the allocator at most (ops/workspace.hpp). Null: none.
+  std::int64_t (*workspace)(const Problem&) = nullptr;
 };
 
 /// The candidate forced for `kernel`, or empty.
@@ -46,6 +49,11 @@ class Candidates {
     return ladder_.back();
   }
   void run(const Problem& problem) const { choose(problem).run(problem); }
+  /// What run(problem) would take; on the meta device, where nothing runs, an operator counts it in the peak.
+  std::int64_t workspace(const Problem& problem) const {
+    const Candidate<Problem>& candidate = choose(problem);
+    return candidate.workspace ? candidate.workspace(problem) : 0;
+  }
 
   /// ValueError with the known names if there is none of that name.
   const Candidate<Problem>& named(const std::string& name) const {

@@ -1,5 +1,7 @@
 #include "ops/conv2d/conv2d.hpp"
 
+#include <utility>
+
 #include "autograd/node.hpp"
 #include "ops/autocast.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
@@ -9,6 +11,7 @@
 #include "ops/reduce/reduce.hpp"
 #include "ops/run.hpp"
 #include "ops/view/view.hpp"
+#include "ops/workspace.hpp"
 
 namespace gradus {
 namespace {
@@ -101,6 +104,17 @@ Tensor finished(Tensor y, const Conv2dEpilogue& e) {
   return e.relu ? relu(y) : y;
 }
 
+/// Runs the kernel. On the meta device the workspace of the CPU's candidate is held for a moment, so that the peak of a
+/// step counts it.
+template <class Problem, class Cuda>
+void run_kernel(Device device, const Problem& p, const Candidates<Problem>& cpu, Cuda&& cuda) {
+  if (device.type == DeviceType::meta) {
+    const Workspace<char> held(cpu.workspace(p), device);
+  }
+  run(
+      cpu.kernel(), device, [&] { cpu.run(p); }, std::forward<Cuda>(cuda));
+}
+
 Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
   return empty(shape, {.dtype = like.dtype(), .device = like.device(), .format = Format::channels_last});
 }
@@ -184,8 +198,7 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
                       pointer(bd),
                       y.data_ptr(),
                       {pointer(scale), pointer(shift), pointer(residual), epilogue.relu}};
-  run(
-      "conv2d.forward", x.device(), [&] { cpu::conv2d_forward().run(p); }, [&] { cuda::conv2d_forward().run(p); });
+  run_kernel(x.device(), p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();
     if (weight.requires_grad()) node->x = x;
@@ -213,8 +226,7 @@ Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_
   const Tensor gx = channels_last_empty(x_shape, gy);
   const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
   const ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()};
-  run(
-      op, gy.device(), [&] { cpu::conv2d_backward_input().run(p); }, [&] { cuda::conv2d_backward_input().run(p); });
+  run_kernel(gy.device(), p, cpu::conv2d_backward_input(), [&] { cuda::conv2d_backward_input().run(p); });
   if (recording({gy, weight})) {
     auto node = std::make_shared<InputGradNode>();
     if (weight.requires_grad()) node->gy = gy;
@@ -239,8 +251,7 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight
   const Tensor gw = channels_last_empty(weight_shape, x);
   const Tensor xd = dense(x, Format::channels_last), gyd = dense(gy, Format::channels_last);
   const ConvBackwardWeight p{c, x.dtype(), xd.data_ptr(), gyd.data_ptr(), gw.data_ptr()};
-  run(
-      op, x.device(), [&] { cpu::conv2d_backward_weight().run(p); }, [&] { cuda::conv2d_backward_weight().run(p); });
+  run_kernel(x.device(), p, cpu::conv2d_backward_weight(), [&] { cuda::conv2d_backward_weight().run(p); });
   if (recording({x, gy})) {
     auto node = std::make_shared<WeightGradNode>();
     if (gy.requires_grad()) node->x = x;

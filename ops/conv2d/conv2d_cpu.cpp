@@ -142,6 +142,32 @@ int64_t chunk_pixels(const ConvShape& c) {
   return std::clamp<int64_t>(kColumnsBytes / std::max<int64_t>(column, 1), 16, std::max<int64_t>(16, c.P * c.Q));
 }
 
+/// Floats of the columns that a task holds; a pointwise convolution copies none.
+template <class T>
+int64_t columns_size(const ConvShape& c) {
+  return is_pointwise(c) ? 0 : std::min(chunk_pixels<T>(c), c.P * c.Q) * c.R * c.S * c.group_depth();
+}
+template <class T>
+int64_t forward_im2col_workspace(const ConvShape& c) {
+  const int64_t chunk = chunk_pixels<T>(c), chunks = (c.P * c.Q + chunk - 1) / chunk;
+  return tasks_at_once(c.N * c.groups * chunks) * columns_size<T>(c) * static_cast<int64_t>(sizeof(T));
+}
+template <class T>
+int64_t backward_input_im2col_workspace(const ConvShape& c) {
+  return tasks_at_once(c.N * c.groups) * columns_size<T>(c) * static_cast<int64_t>(sizeof(T));
+}
+/// Parts of the weight gradient: each adds up some images; the parts are added in order. Their number depends on the
+/// problem alone.
+int64_t im2col_parts(const ConvShape& c) {
+  constexpr int64_t kParts = 16;
+  return std::clamp<int64_t>(kParts / c.groups, 1, std::max<int64_t>(c.N, 1));
+}
+template <class T>
+int64_t backward_weight_im2col_workspace(const ConvShape& c) {
+  const int64_t parts = im2col_parts(c);
+  return (parts * c.w_size() + tasks_at_once(parts * c.groups) * columns_size<T>(c)) * static_cast<int64_t>(sizeof(T));
+}
+
 template <class T>
 void forward_im2col(const ConvShape& c, const T* x, const T* w, const T* bias, T* y) {
   const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
@@ -179,7 +205,7 @@ void backward_input_im2col(const ConvShape& c, const T* gy, const T* w, T* gx) {
       return;
     }
     for (int64_t pixel = 0; pixel < c.H * c.W; ++pixel) std::fill_n(image + pixel * c.C, depth, T(0));
-    const Workspace<T> columns(std::min(chunk, pixels) * length);
+    const Workspace<T> columns(columns_size<T>(c));
     for (int64_t begin = 0; begin < pixels; begin += chunk) {
       const int64_t end = std::min(begin + chunk, pixels);
       blas::gemm(false, false, end - begin, length, width, T(1), out + begin * c.K, c.K, w + g * width * length, length,
@@ -193,15 +219,13 @@ template <class T>
 void backward_weight_im2col(const ConvShape& c, const T* x, const T* gy, T* gw) {
   const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
   const int64_t pixels = c.P * c.Q, chunk = chunk_pixels<T>(c);
-  // Each part adds up some images; the parts are added in order. Their number depends on the problem alone.
-  constexpr int64_t kParts = 16;
-  const int64_t parts = std::clamp<int64_t>(kParts / c.groups, 1, std::max<int64_t>(c.N, 1));
+  const int64_t parts = im2col_parts(c);
   const Workspace<T> sums(parts * c.w_size());
   parallel_for(parts * c.groups, [&](int64_t i) {
     const int64_t part = i / c.groups, g = i % c.groups;
     T* sum = sums.data() + part * c.w_size() + g * width * length;
     std::fill_n(sum, width * length, T(0));
-    const Workspace<T> columns(is_pointwise(c) ? 0 : std::min(chunk, pixels) * length);
+    const Workspace<T> columns(columns_size<T>(c));
     for (int64_t n = part * c.N / parts; n < (part + 1) * c.N / parts; ++n)
       for (int64_t begin = 0; begin < pixels; begin += chunk) {
         const int64_t end = std::min(begin + chunk, pixels);
@@ -270,6 +294,18 @@ bool backward_input_is_packed(const ConvBackwardInput& p) {
 bool backward_weight_is_packed(const ConvBackwardWeight& p) {
   return p.dtype == DType::f32 && is_packed_backward_weight(p.shape);
 }
+template <int64_t (*kOf)(const ConvShape&), class Problem>
+int64_t workspace(const Problem& p) {
+  return kOf(p.shape);
+}
+template <int64_t (*kOf)(const ConvShape&, int), int kTile, class Problem>
+int64_t winograd_workspace(const Problem& p) {
+  return kOf(p.shape, kTile);
+}
+template <int64_t (*kF32)(const ConvShape&), int64_t (*kF64)(const ConvShape&), class Problem>
+int64_t workspace(const Problem& p) {
+  return p.dtype == DType::f32 ? kF32(p.shape) : kF64(p.shape);
+}
 constexpr const char* kPackedIdea = "products of packed panels; bound by multiply-adds";
 constexpr const char* kWinogradIdea = "fewer multiply-adds for additions; bound by transforms where channels are few";
 constexpr const char* kGroupsIdea = "several groups in one vector; bound by bytes (depthwise) or shuffles";
@@ -279,17 +315,20 @@ constexpr const char* kGroupsIdea = "several groups in one vector; bound by byte
 const Candidates<ConvForward>& conv2d_forward() {
   static const Candidates<ConvForward> list(
       "conv2d.forward",
-      {{"lane_groups", kGroupsIdea, forward_is_groups, forward_groups},
+      {{"lane_groups", kGroupsIdea, forward_is_groups, forward_groups, workspace<gather_groups_workspace>},
        // Forward takes the small tile first: it is as exact as the direct kernel. Gradients need less.
-       {"winograd_f2x2", kWinogradIdea, forward_is_winograd<2>, forward_winograd_2},
-       {"winograd_f4x4", kWinogradIdea, forward_is_winograd<4>, forward_winograd_4},
-       {"packed", kPackedIdea, forward_is_packed, forward_packed},
+       {"winograd_f2x2", kWinogradIdea, forward_is_winograd<2>, forward_winograd_2,
+        winograd_workspace<forward_winograd_workspace, 2>},
+       {"winograd_f4x4", kWinogradIdea, forward_is_winograd<4>, forward_winograd_4,
+        winograd_workspace<forward_winograd_workspace, 4>},
+       {"packed", kPackedIdea, forward_is_packed, forward_packed, workspace<forward_packed_workspace>},
        {"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
-        forward_direct},
+        forward_direct, workspace<forward_direct_workspace>},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
         [](const ConvForward& p) {
           typed(p, [&]<class T>(T) { forward_im2col(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), as<T>(p.y)); });
-        }},
+        },
+        workspace<forward_im2col_workspace<float>, forward_im2col_workspace<double>>},
        {"reference", "the definition, in double", always<ConvForward>, [](const ConvForward& p) {
           typed(p, [&]<class T>(T) { forward_reference(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), as<T>(p.y)); });
         }}});
@@ -299,16 +338,21 @@ const Candidates<ConvForward>& conv2d_forward() {
 const Candidates<ConvBackwardInput>& conv2d_backward_input() {
   static const Candidates<ConvBackwardInput> list(
       "conv2d.backward_input",
-      {{"lane_groups", kGroupsIdea, backward_input_is_groups, backward_input_groups},
-       {"winograd_f4x4", kWinogradIdea, backward_input_is_winograd<4>, backward_input_winograd_4},
-       {"winograd_f2x2", kWinogradIdea, backward_input_is_winograd<2>, backward_input_winograd_2},
-       {"packed", kPackedIdea, backward_input_is_packed, backward_input_packed},
+      {{"lane_groups", kGroupsIdea, backward_input_is_groups, backward_input_groups,
+        workspace<gather_groups_workspace>},
+       {"winograd_f4x4", kWinogradIdea, backward_input_is_winograd<4>, backward_input_winograd_4,
+        winograd_workspace<backward_input_winograd_workspace, 4>},
+       {"winograd_f2x2", kWinogradIdea, backward_input_is_winograd<2>, backward_input_winograd_2,
+        winograd_workspace<backward_input_winograd_workspace, 2>},
+       {"packed", kPackedIdea, backward_input_is_packed, backward_input_packed,
+        workspace<backward_input_packed_workspace>},
        {"direct", "a stride-1 convolution of gy for each phase of the stride; bound by multiply-adds",
-        backward_input_is_direct, backward_input_direct},
+        backward_input_is_direct, backward_input_direct, workspace<backward_input_direct_workspace>},
        {"im2col_gemm", "BLAS, then windows added back; bound by the product", always<ConvBackwardInput>,
         [](const ConvBackwardInput& p) {
           typed(p, [&]<class T>(T) { backward_input_im2col(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx)); });
-        }},
+        },
+        workspace<backward_input_im2col_workspace<float>, backward_input_im2col_workspace<double>>},
        {"reference", "the definition, in double", always<ConvBackwardInput>, [](const ConvBackwardInput& p) {
           typed(p, [&]<class T>(T) { backward_input_reference(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx)); });
         }}});
@@ -318,16 +362,21 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
 const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
   static const Candidates<ConvBackwardWeight> list(
       "conv2d.backward_weight",
-      {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups},
-       {"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4},
-       {"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed},
+      {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups,
+        workspace<backward_weight_groups_workspace>},
+       {"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4,
+        winograd_workspace<backward_weight_winograd_workspace, 4>},
+       {"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed,
+        workspace<backward_weight_packed_workspace>},
        {"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
-        backward_weight_direct},
-       {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2},
+        backward_weight_direct, workspace<backward_weight_direct_workspace>},
+       {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
+        winograd_workspace<backward_weight_winograd_workspace, 2>},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvBackwardWeight>,
         [](const ConvBackwardWeight& p) {
           typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
-        }},
+        },
+        workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>},
        {"reference", "the definition, in double", always<ConvBackwardWeight>, [](const ConvBackwardWeight& p) {
           typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
         }}});

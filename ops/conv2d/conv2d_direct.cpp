@@ -85,12 +85,30 @@ ConvShape of_patches(const ConvShape& c) {
   return d;
 }
 
+/// Floats of the patches of a task.
+int64_t patches_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row + kPatchSlack; }
+
 void run(const std::vector<ConvGather>& tasks) {
   parallel_for(static_cast<int64_t>(tasks.size()),
                [&](int64_t i) { conv_simd().gather(tasks[static_cast<size_t>(i)]); });
 }
 
 }  // namespace
+
+int64_t forward_direct_workspace(const ConvShape& problem) {
+  const bool patches = uses_patches(problem);
+  const ConvShape c = patches ? of_patches(problem) : problem;
+  const int64_t packed = c.groups * packed_size(c.group_width(), c.R * c.S, c.group_depth());
+  if (!patches) return packed * kFloatBytes;
+  const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
+  const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
+  ConvGather t = forward_gather(c, nullptr, nullptr, rows, columns);
+  t.channels = c.K;
+  std::vector<ConvGather> tasks;
+  cut(t, c.P, ceil_div(c.K, conv_simd().block), tasks);
+  const int64_t most = tasks.empty() ? 0 : patches_size(tasks.front());  // the last ones may have less
+  return (packed + tasks_at_once(static_cast<int64_t>(tasks.size())) * most) * kFloatBytes;
+}
 
 void forward_direct(const ConvForward& f) {
   const ConvShape& problem = f.shape;
@@ -127,7 +145,7 @@ void forward_direct(const ConvForward& f) {
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
     ConvGather t = tasks[static_cast<size_t>(i)];
     const int64_t rows_here = t.row_end - t.row_begin;
-    const Workspace<float> patches_here(t.images * rows_here * t.x_row + kPatchSlack);
+    const Workspace<float> patches_here(patches_size(t));
     float* to = patches_here.data();
     for (int64_t n = 0; n < t.images; ++n)
       make_patches(problem, x + (t.first_image + n) * problem.H * problem.W * problem.C, t.row_begin, t.row_end,
@@ -139,6 +157,10 @@ void forward_direct(const ConvForward& f) {
     t.rows = &rows_of_patches, t.row_segments = 1;
     conv_simd().gather(t);
   });
+}
+
+int64_t backward_input_direct_workspace(const ConvShape& c) {
+  return c.groups * packed_size(c.group_depth(), c.R * c.S, c.group_width()) * kFloatBytes;
 }
 
 void backward_input_direct(const ConvBackwardInput& f) {
@@ -189,10 +211,12 @@ struct WeightPlan {
   int64_t depth_tasks, channel_tasks;
   int64_t images, band;  // pixels of a chunk: so many images, or a band of rows of one
   int64_t chunks, bands, parts;
-  int64_t acc_size;  // floats of a task's accumulators
+  int64_t tasks;            // of a part
+  int64_t acc_size;         // floats of a task's accumulators
+  int64_t x_size, gy_size;  // of its packed x and gy
 };
 
-WeightPlan weight_plan(const ConvShape& c) {
+WeightPlan weight_plan(const ConvShape& c, bool patches) {
   WeightPlan plan{};
   const int64_t taps = c.R * c.S, block = conv_simd().block, depth = c.group_depth(), width = c.group_width();
   // Accumulators of at most 192 KiB, as square as the channels allow, in whole blocks.
@@ -214,9 +238,14 @@ WeightPlan weight_plan(const ConvShape& c) {
       plan.images > 1 ? c.P : std::clamp<int64_t>(pixels / std::max<int64_t>(1, c.Q), 1, std::max<int64_t>(c.P, 1));
   plan.bands = ceil_div(c.P, plan.band);
   plan.chunks = ceil_div(c.N, plan.images) * plan.bands;
-  const int64_t tasks = c.groups * plan.depth_tasks * plan.channel_tasks;
-  plan.parts = std::clamp<int64_t>(ceil_div(kTasks / 2, tasks), 1, std::max<int64_t>(1, plan.chunks));
+  plan.tasks = c.groups * plan.depth_tasks * plan.channel_tasks;
+  plan.parts = std::clamp<int64_t>(ceil_div(kTasks / 2, plan.tasks), 1, std::max<int64_t>(1, plan.chunks));
   plan.acc_size = ceil_div(plan.channels_each, block) * block * taps * plan.depth_each;
+  const int64_t x_rows = std::min(c.H, (plan.band - 1) * c.stride_h + (c.R - 1) * c.dilation_h + 1);
+  plan.x_size =
+      plan.images * x_rows * c.W * (patches ? c.C : ceil_div(plan.depth_each, kConvDepthBlock) * kConvDepthBlock) +
+      kPatchSlack;
+  plan.gy_size = plan.images * plan.band * c.Q * ceil_div(plan.channels_each, block) * block;
   return plan;
 }
 
@@ -310,26 +339,27 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPl
 
 }  // namespace
 
+int64_t backward_weight_direct_workspace(const ConvShape& c) {
+  const bool patches = uses_patches(c);
+  const WeightPlan plan = weight_plan(patches ? of_patches(c) : c, patches);
+  const int64_t tasks = plan.tasks * plan.parts;
+  return (tasks * plan.acc_size + tasks_at_once(tasks) * (plan.x_size + plan.gy_size)) * kFloatBytes;
+}
+
 void backward_weight_direct(const ConvBackwardWeight& f) {
   const ConvShape& problem = f.shape;
   const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
   float* gw = static_cast<float*>(f.gw);
   const bool patches = uses_patches(problem);
   const ConvShape c = patches ? of_patches(problem) : problem;
-  const WeightPlan plan = weight_plan(c);
+  const WeightPlan plan = weight_plan(c, patches);
   const int64_t block = conv_simd().block, width = c.group_width();
-  const int64_t tasks = c.groups * plan.channel_tasks * plan.depth_tasks;
-  const Workspace<float> acc(tasks * plan.parts * plan.acc_size);
-  const int64_t x_rows = std::min(c.H, (plan.band - 1) * c.stride_h + (c.R - 1) * c.dilation_h + 1);
-  const int64_t x_packed_size =
-      plan.images * x_rows * c.W * (patches ? c.C : ceil_div(plan.depth_each, kConvDepthBlock) * kConvDepthBlock) +
-      kPatchSlack;
-  const int64_t gy_packed_size = plan.images * plan.band * c.Q * ceil_div(plan.channels_each, block) * block;
-  parallel_for(tasks * plan.parts, [&](int64_t i) {
+  const Workspace<float> acc(plan.tasks * plan.parts * plan.acc_size);
+  parallel_for(plan.tasks * plan.parts, [&](int64_t i) {
     const int64_t part = i % plan.parts, task = i / plan.parts;
     const int64_t d = task % plan.depth_tasks, k = task / plan.depth_tasks % plan.channel_tasks;
-    const Workspace<float> x_packed(x_packed_size), gy_packed(gy_packed_size);
-    std::fill_n(gy_packed.data(), gy_packed_size, 0.f);  // lanes beyond the last channel must not hold NaN
+    const Workspace<float> x_packed(plan.x_size), gy_packed(plan.gy_size);
+    std::fill_n(gy_packed.data(), plan.gy_size, 0.f);  // lanes beyond the last channel must not hold NaN
     weight_task(c, patches ? &problem : nullptr, plan, x, gy, task / plan.depth_tasks / plan.channel_tasks,
                 d * plan.depth_each, k * plan.channels_each, part * plan.chunks / plan.parts,
                 (part + 1) * plan.chunks / plan.parts, acc.data() + i * plan.acc_size, x_packed.data(),

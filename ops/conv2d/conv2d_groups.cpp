@@ -35,6 +35,11 @@ bool is_lane_groups(const ConvShape& c) {
          depth <= conv_groups_simd().lanes;
 }
 
+int64_t gather_groups_workspace(const ConvShape& c) {
+  const int64_t lanes = conv_groups_simd().lanes;
+  return ceil_div(c.K, lanes) * lanes * c.R * c.S * c.group_depth() * kFloatBytes;
+}
+
 void forward_groups(const ConvForward& f) {
   const ConvShape& c = f.shape;
   const float* w = static_cast<const float*>(f.w);
@@ -81,17 +86,37 @@ void backward_input_groups(const ConvBackwardInput& f) {
   run(tasks);
 }
 
+namespace {
+
+/// A chunk is a band of rows whose x and gy stay in L2 while the taps pass over them; a part, some chunks.
+struct WeightParts {
+  int64_t band, bands, chunks, parts;
+  int64_t acc_size;  // floats of a part
+};
+WeightParts weight_parts(const ConvShape& c) {
+  WeightParts s{};
+  const int64_t row_floats = c.stride_h * c.W * c.C + c.Q * c.K;
+  s.band = std::clamp<int64_t>(kTaskFloats / std::max<int64_t>(row_floats, 1), 1, c.P);
+  s.bands = ceil_div(c.P, s.band), s.chunks = c.N * s.bands;
+  s.parts = std::clamp<int64_t>(s.chunks, 1, kTasks / 2);
+  s.acc_size = gather_groups_workspace(c) / kFloatBytes;
+  return s;
+}
+
+}  // namespace
+
+int64_t backward_weight_groups_workspace(const ConvShape& c) {
+  const WeightParts s = weight_parts(c);
+  return s.parts * s.acc_size * kFloatBytes;
+}
+
 void backward_weight_groups(const ConvBackwardWeight& f) {
   const ConvShape& c = f.shape;
   const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
   float* gw = static_cast<float*>(f.gw);
-  const int64_t depth = c.group_depth(), taps = c.R * c.S, lanes = conv_groups_simd().lanes,
-                blocks = ceil_div(c.K, lanes);
-  // A chunk is a band of rows whose x and gy stay in L2 while the taps pass over them; a part, some chunks.
-  const int64_t row_floats = c.stride_h * c.W * c.C + c.Q * c.K;
-  const int64_t band = std::clamp<int64_t>(kTaskFloats / std::max<int64_t>(row_floats, 1), 1, c.P);
-  const int64_t bands = ceil_div(c.P, band), chunks = c.N * bands;
-  const int64_t parts = std::clamp<int64_t>(chunks, 1, kTasks / 2), acc_size = blocks * lanes * taps * depth;
+  const int64_t depth = c.group_depth(), taps = c.R * c.S, lanes = conv_groups_simd().lanes;
+  const WeightParts s = weight_parts(c);
+  const int64_t band = s.band, bands = s.bands, chunks = s.chunks, parts = s.parts, acc_size = s.acc_size;
   const Workspace<float> acc(parts * acc_size);
   const auto columns = tap_segments(0, c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w, 0);
   parallel_for(parts, [&](int64_t part) {

@@ -69,10 +69,15 @@ const Candidates<ConvForward>& conv2d_forward();
 const Candidates<ConvBackwardInput>& conv2d_backward_input();
 const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
 
+// Each with the bytes of its workspace, as many threads as there are now.
+//
 // direct: conv2d_direct.cpp
 void forward_direct(const ConvForward&);
 void backward_input_direct(const ConvBackwardInput&);
 void backward_weight_direct(const ConvBackwardWeight&);
+std::int64_t forward_direct_workspace(const ConvShape&);
+std::int64_t backward_input_direct_workspace(const ConvShape&);
+std::int64_t backward_weight_direct_workspace(const ConvShape&);
 // packed: conv2d_packed.cpp. Without groups, where weights are large enough to gain from it (f32).
 bool is_packed_forward(const ConvShape&);
 bool is_packed_backward_input(const ConvShape&);
@@ -80,6 +85,9 @@ bool is_packed_backward_weight(const ConvShape&);
 void forward_packed(const ConvForward&);
 void backward_input_packed(const ConvBackwardInput&);
 void backward_weight_packed(const ConvBackwardWeight&);
+std::int64_t forward_packed_workspace(const ConvShape&);
+std::int64_t backward_input_packed_workspace(const ConvShape&);
+std::int64_t backward_weight_packed_workspace(const ConvShape&);
 // winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32).
 bool is_winograd(const ConvShape&, int tile);
 bool is_winograd_weight(const ConvShape&, int tile);
@@ -89,12 +97,17 @@ void backward_input_winograd_2(const ConvBackwardInput&);
 void backward_input_winograd_4(const ConvBackwardInput&);
 void backward_weight_winograd_2(const ConvBackwardWeight&);
 void backward_weight_winograd_4(const ConvBackwardWeight&);
+std::int64_t forward_winograd_workspace(const ConvShape&, int tile);
+std::int64_t backward_input_winograd_workspace(const ConvShape&, int tile);
+std::int64_t backward_weight_winograd_workspace(const ConvShape&, int tile);
 // lane_groups: conv2d_groups.cpp. For groups of 1, 2, 4 or 8 inputs and as many outputs, of which some fit a vector;
 // backward-weights of 1, 2 or 4.
 bool is_lane_groups(const ConvShape&);
 void forward_groups(const ConvForward&);
 void backward_input_groups(const ConvBackwardInput&);
 void backward_weight_groups(const ConvBackwardWeight&);
+std::int64_t gather_groups_workspace(const ConvShape&);  // forward and backward-data
+std::int64_t backward_weight_groups_workspace(const ConvShape&);
 
 }  // namespace cpu
 namespace cuda {

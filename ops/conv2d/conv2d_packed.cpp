@@ -56,27 +56,59 @@ struct Tap {
   const float* b;  // its weights, packed
 };
 
+/// How a gather is cut. Every task over other pixels reads the weights again: as many pixels as a part of a may hold,
+/// and more tasks by cutting the columns as long as each keeps a few panels.
+struct GatherPlan {
+  int64_t pixel_tasks, column_tasks;  // 0, 0 where there are no pixels
+  int64_t pixels_each, panels_each;   // a task's share
+  int64_t stretch;                    // of depth
+};
+GatherPlan gather_plan(int64_t pixels, int64_t depth, int64_t columns) {
+  const PackedSimd& simd = packed_simd();
+  const int64_t panels = ceil_div(columns, simd.columns), most_column_tasks = ceil_div(panels, kLeastPanels);
+  const int64_t most_pixels = std::min(kPanelsEach * simd.rows, ceil_div(pixels * most_column_tasks, kLeastTasks));
+  GatherPlan plan{};
+  plan.pixel_tasks = ceil_div(pixels, std::max<int64_t>(most_pixels, simd.rows));
+  if (plan.pixel_tasks == 0) return plan;
+  plan.pixels_each = round_up(ceil_div(pixels, plan.pixel_tasks), simd.rows);
+  plan.panels_each = ceil_div(panels, std::clamp<int64_t>(ceil_div(kLeastTasks, plan.pixel_tasks), 1, panels));
+  plan.column_tasks = ceil_div(panels, plan.panels_each);
+  plan.stretch = depth_each(depth);
+  return plan;
+}
+
+/// Floats of the packed weights of so many taps.
+int64_t packed_weights(int64_t taps, int64_t depth, int64_t columns) {
+  return taps * round_up(columns, packed_simd().columns) * depth + kPackSlack;
+}
+/// Of a task's part of a, `count` pixels.
+int64_t packed_pixels(int64_t count, int64_t stretch) {
+  return round_up(count, packed_simd().rows) * stretch + kPackSlack;
+}
+
+/// What a kernel takes that packs its weights, keeps a pixel of zeros and gathers.
+int64_t gather_workspace(int64_t pixels, int64_t taps, int64_t depth, int64_t columns) {
+  const GatherPlan plan = gather_plan(pixels, depth, columns);
+  const int64_t task = packed_pixels(std::min(plan.pixels_each, pixels), plan.stretch);
+  return (packed_weights(taps, depth, columns) + depth + tasks_at_once(plan.pixel_tasks * plan.column_tasks) * task) *
+         kFloatBytes;
+}
+
 /// Every output pixel's row: the sum over taps of its input pixel times the tap's weights. `at(i)` is the row of pixel
 /// i.
 template <class At>
 void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, int64_t depth, int64_t columns,
             const float* bias, At&& at) {
   const PackedSimd& simd = packed_simd();
-  // Every task over other pixels reads the weights again: as many pixels as a part of a may hold, and more tasks by
-  // cutting the columns as long as each keeps a few panels.
-  const int64_t panels = ceil_div(columns, simd.columns), most_column_tasks = ceil_div(panels, kLeastPanels);
-  const int64_t most_pixels = std::min(kPanelsEach * simd.rows, ceil_div(pixels * most_column_tasks, kLeastTasks));
-  const int64_t pixel_tasks = ceil_div(pixels, std::max<int64_t>(most_pixels, simd.rows));
-  if (pixel_tasks == 0) return;
-  const int64_t pixels_each = round_up(ceil_div(pixels, pixel_tasks), simd.rows);
-  const int64_t panels_each = ceil_div(panels, std::clamp<int64_t>(ceil_div(kLeastTasks, pixel_tasks), 1, panels));
-  const int64_t column_tasks = ceil_div(panels, panels_each), stretch = depth_each(depth);
-  parallel_for(pixel_tasks * column_tasks, [&](int64_t task) {
+  const GatherPlan plan = gather_plan(pixels, depth, columns);
+  const int64_t pixels_each = plan.pixels_each, panels_each = plan.panels_each, column_tasks = plan.column_tasks,
+                stretch = plan.stretch;
+  parallel_for(plan.pixel_tasks * column_tasks, [&](int64_t task) {
     const int64_t begin = task / column_tasks * pixels_each, count = std::min(pixels_each, pixels - begin);
     if (count <= 0) return;  // the tasks before were rounded up
     const int64_t c0 = task % column_tasks * panels_each * simd.columns;
     const int64_t c1 = std::min(columns, c0 + panels_each * simd.columns);
-    const Workspace<float> a(round_up(count, simd.rows) * stretch + kPackSlack);
+    const Workspace<float> a(packed_pixels(count, stretch));
     std::vector<const float*> line(static_cast<size_t>(count));
     std::vector<float*> out(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i) out[static_cast<size_t>(i)] = at(begin + i) + c0;
@@ -120,13 +152,20 @@ bool is_packed_backward_weight(const ConvShape& c) {
   return c.groups == 1 && c.C >= 48 && c.K >= 48 && c.C * c.K >= 8192;
 }
 
+int64_t forward_packed_workspace(const ConvShape& c) { return gather_workspace(c.N * c.P * c.Q, c.R * c.S, c.C, c.K); }
+int64_t backward_input_packed_workspace(const ConvShape& c) {
+  // Strided (1x1 alone), the pixels are gy's.
+  const bool strided = c.stride_h != 1 || c.stride_w != 1;
+  return gather_workspace(strided ? c.N * c.P * c.Q : c.N * c.H * c.W, c.R * c.S, c.K, c.C);
+}
+
 void forward_packed(const ConvForward& f) {
   const ConvShape& c = f.shape;
   const PackedSimd& simd = packed_simd();
   const float *x = static_cast<const float*>(f.x), *w = static_cast<const float*>(f.w);
   float* y = static_cast<float*>(f.y);
   const int64_t count = c.R * c.S, panels = ceil_div(c.K, simd.columns), panel = c.C * simd.columns;
-  const Workspace<float> packed(count * panels * panel + kPackSlack), zeros(c.C);
+  const Workspace<float> packed(packed_weights(count, c.C, c.K)), zeros(c.C);
   std::fill_n(zeros.data(), c.C, 0.f);
   parallel_for(count * panels, [&](int64_t i) {
     const int64_t t = i / panels, k0 = i % panels * simd.columns;
@@ -148,7 +187,7 @@ void backward_input_packed(const ConvBackwardInput& f) {
   const float *gy = static_cast<const float*>(f.gy), *w = static_cast<const float*>(f.w);
   float* gx = static_cast<float*>(f.gx);
   const int64_t count = c.R * c.S, panels = ceil_div(c.C, simd.columns), panel = c.K * simd.columns;
-  const Workspace<float> packed(count * panels * panel + kPackSlack), zeros(c.K);
+  const Workspace<float> packed(packed_weights(count, c.K, c.C)), zeros(c.K);
   std::fill_n(zeros.data(), c.K, 0.f);
   const int64_t bands = ceil_div(c.K, kBand);
   parallel_for(count * bands, [&](int64_t i) {
@@ -178,6 +217,39 @@ void backward_input_packed(const ConvBackwardInput& f) {
   });
 }
 
+namespace {
+
+/// How a weight gradient is cut. A task: a rectangle of output x input channels, over a part of the pixels. The parts
+/// are added in their order.
+struct WeightPlan {
+  int64_t k_each, c_each;  // a task's channels
+  int64_t k_tasks, c_tasks;
+  int64_t stretches, stretch;  // of pixels; 0 where there are none
+  int64_t parts;
+};
+WeightPlan weight_plan(const ConvShape& c) {
+  const PackedSimd& simd = packed_simd();
+  WeightPlan plan{};
+  plan.k_each = round_up(ceil_div(c.K, ceil_div(c.K, kPanelsEach * simd.rows)), simd.rows);
+  plan.c_each = round_up(ceil_div(c.C, ceil_div(c.C, kColumnsEach)), simd.columns);
+  plan.k_tasks = ceil_div(c.K, plan.k_each), plan.c_tasks = ceil_div(c.C, plan.c_each);
+  const int64_t pixels = c.N * c.P * c.Q;
+  plan.stretches = ceil_div(pixels, kDepthEach);
+  if (plan.stretches == 0) return plan;
+  plan.stretch = ceil_div(pixels, plan.stretches);
+  plan.parts = std::clamp<int64_t>(kLeastTasks / (plan.k_tasks * plan.c_tasks), 1, plan.stretches);
+  return plan;
+}
+
+}  // namespace
+
+int64_t backward_weight_packed_workspace(const ConvShape& c) {
+  const WeightPlan plan = weight_plan(c);
+  if (plan.stretches == 0) return c.C * kFloatBytes;
+  const int64_t tasks = tasks_at_once(plan.parts * plan.k_tasks * plan.c_tasks);
+  return (c.C + (plan.parts - 1) * c.w_size() + tasks * (plan.k_each + plan.c_each) * plan.stretch) * kFloatBytes;
+}
+
 void backward_weight_packed(const ConvBackwardWeight& f) {
   const ConvShape& c = f.shape;
   const PackedSimd& simd = packed_simd();
@@ -187,14 +259,10 @@ void backward_weight_packed(const ConvBackwardWeight& f) {
   const Workspace<float> zeros(c.C);
   std::fill_n(zeros.data(), c.C, 0.f);
   const Sight sight{x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()};
-  // A task: a rectangle of output x input channels, over a part of the pixels. The parts are added in their order.
-  const int64_t k_each = round_up(ceil_div(c.K, ceil_div(c.K, kPanelsEach * simd.rows)), simd.rows);
-  const int64_t c_each = round_up(ceil_div(c.C, ceil_div(c.C, kColumnsEach)), simd.columns);
-  const int64_t k_tasks = ceil_div(c.K, k_each), c_tasks = ceil_div(c.C, c_each);
-  const int64_t stretches = ceil_div(pixels, kDepthEach);
+  const WeightPlan plan = weight_plan(c);
+  const int64_t k_each = plan.k_each, c_each = plan.c_each, k_tasks = plan.k_tasks, c_tasks = plan.c_tasks,
+                stretches = plan.stretches, stretch = plan.stretch, parts = plan.parts;
   if (stretches == 0) return void(std::fill_n(gw, size, 0.f));
-  const int64_t stretch = ceil_div(pixels, stretches);
-  const int64_t parts = std::clamp<int64_t>(kLeastTasks / (k_tasks * c_tasks), 1, stretches);
   const Workspace<float> sums((parts - 1) * size);
   parallel_for(parts * k_tasks * c_tasks, [&](int64_t task) {
     const int64_t part = task / c_tasks / k_tasks;

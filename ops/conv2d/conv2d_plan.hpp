@@ -8,6 +8,7 @@
 
 namespace gradus::cpu {
 
+inline constexpr std::int64_t kFloatBytes = sizeof(float);
 inline constexpr std::int64_t kTaskFloats =
     192 << 10 >> 2;                         // what a task reads and writes again and again: less than an L2
 inline constexpr std::int64_t kTasks = 64;  // enough to balance any sensible number of cores

@@ -242,6 +242,65 @@ TEST_CASE("conv2d: on the meta device it has a shape and computes nothing") {
   CHECK(y.shape() == Shape{8, 64, 112, 112});
 }
 
+/// Bytes that fn() took beyond its result at its peak.
+template <class Fn>
+std::int64_t taken(Device device, Fn&& fn) {
+  reset_peak_memory(device);
+  const Tensor result = fn();
+  const MemoryStats stats = memory_stats(device);
+  return stats.peak - stats.current;
+}
+
+/// fn(x's device) under every candidate: on the meta device it counts what the CPU takes.
+template <class Problem, class Fn>
+void check_workspace(const Case& c, const Candidates<Problem>& list, DType dtype, int threads, Fn&& fn) {
+  Problem problem{};
+  problem.shape = conv_shape(c);
+  problem.dtype = dtype;
+  for (const auto& candidate : list.all()) {
+    if (!candidate.supports(problem)) continue;
+    const std::string name = std::string(list.kernel()) + ":" + candidate.name, label = c.name;
+    CAPTURE(label);
+    CAPTURE(name);
+    CAPTURE(threads);
+    const ForceKernel force(list.kernel(), candidate.name);
+    const std::int64_t counted = taken(kMeta, [&] { return fn(kMeta); }), held = taken(kCpu, [&] { return fn(kCpu); });
+    // Several blocks are rounded up to size classes, one by one; the count is one block. With more threads fewer tasks
+    // than could may have met.
+    const std::int64_t rounding = counted / 4 + 1024;
+    CHECK(held <= counted + rounding);
+    if (threads == 1) CHECK(held >= counted - rounding);
+  }
+}
+
+TEST_CASE("conv2d: on the meta device it counts the workspace that each candidate takes on the CPU") {
+  const int before = num_threads();
+  for (const int threads : {1, 3}) {
+    set_num_threads(threads);
+    for (const Case& c : kCases)
+      for (const DType dtype : {DType::f32, DType::f64}) {
+        const auto operand = [&](const Shape& shape, Device device) {
+          return device == kMeta ? empty(shape, {.dtype = dtype, .device = kMeta, .format = Format::channels_last})
+                                 : random(shape, dtype, 1);
+        };
+        const Tensor x = operand(c.x, kCpu), w = operand(c.weight, kCpu), gy = operand(output_shape(c), kCpu);
+        const Tensor mx = operand(c.x, kMeta), mw = operand(c.weight, kMeta), mgy = operand(output_shape(c), kMeta);
+        check_workspace(c, cpu::conv2d_forward(), dtype, threads, [&](Device device) {
+          return device == kMeta ? conv2d(mx, mw, {}, c.options) : conv2d(x, w, {}, c.options);
+        });
+        check_workspace(c, cpu::conv2d_backward_input(), dtype, threads, [&](Device device) {
+          return device == kMeta ? conv2d_input_grad(mgy, mw, c.x, c.options)
+                                 : conv2d_input_grad(gy, w, c.x, c.options);
+        });
+        check_workspace(c, cpu::conv2d_backward_weight(), dtype, threads, [&](Device device) {
+          return device == kMeta ? conv2d_weight_grad(mx, mgy, c.weight, c.options)
+                                 : conv2d_weight_grad(x, gy, c.weight, c.options);
+        });
+      }
+  }
+  set_num_threads(before);
+}
+
 TEST_CASE("conv2d: its errors say the rule, what came, and the operands") {
   const Tensor x = zeros({8, 64, 32, 32}), w = zeros({16, 3, 3, 3});
   CHECK_THROWS_WITH_AS(conv2d(x, w, {}, {.padding = 1}),

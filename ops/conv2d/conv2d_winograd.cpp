@@ -36,9 +36,20 @@ int64_t tiles_each(int64_t points, int64_t channels, int64_t weights) {
   return std::clamp<int64_t>(kBufferFloats / (points * channels) / 6 * 6, least, 96);
 }
 
+constexpr int64_t points_of(int tile) { return (tile + 2) * (tile + 2); }
+int64_t tiles_of(int tile, int64_t N, int64_t P, int64_t Q) { return N * ceil_div(P, tile) * ceil_div(Q, tile); }
+
+/// What convolve() takes.
+int64_t convolve_workspace(int tile, int64_t N, int64_t P, int64_t Q, int64_t channels, int64_t depth) {
+  const int64_t points = points_of(tile), tiles = tiles_of(tile, N, P, Q);
+  const int64_t each = tiles_each(points, channels + depth, channels * depth);
+  const int64_t task = points * std::min(each, tiles) * (depth + channels) + channels;
+  return (points * channels * depth + depth + tasks_at_once(ceil_div(tiles, each)) * task) * kFloatBytes;
+}
+
 /// y = x * w for the task's geometry; N images.
 void convolve(WinogradTask t, WinogradWeights w, int64_t N) {
-  const int64_t points = (t.tile + 2) * (t.tile + 2);
+  const int64_t points = points_of(t.tile);
   const Workspace<float> u(points * t.channels * t.depth), zeros(t.depth);
   w.u = u.data();
   t.u = u.data();
@@ -46,7 +57,7 @@ void convolve(WinogradTask t, WinogradWeights w, int64_t N) {
   t.zeros = zeros.data();
   parallel_for(t.channels / 16, [&](int64_t group) { winograd_simd().weights(w, group); });
 
-  const int64_t tiles = N * ceil_div(t.P, t.tile) * ceil_div(t.Q, t.tile);
+  const int64_t tiles = tiles_of(t.tile, N, t.P, t.Q);
   const int64_t each = tiles_each(points, t.channels + t.depth, t.channels * t.depth);
   parallel_ranges(tiles, each, [&](int64_t begin, int64_t end) {
     const Workspace<float> v(points * (end - begin) * t.depth), m(points * (end - begin) * t.channels),
@@ -87,11 +98,28 @@ void backward_input(const ConvBackwardInput& f) {
   convolve(t, w, c.N);
 }
 
+/// Each part sums some chunks of tiles; the parts are added in their order.
+struct WeightParts {
+  int64_t tiles, each, chunks, parts;
+  int64_t sums_size;       // floats of a part
+  int64_t a_size, b_size;  // of a product's packed factors
+};
+WeightParts weight_parts(const ConvShape& c, int tile) {
+  const PackedSimd& simd = packed_simd();
+  WeightParts s{};
+  s.tiles = tiles_of(tile, c.N, c.P, c.Q), s.each = kWeightTiles;
+  s.chunks = ceil_div(s.tiles, s.each), s.parts = std::clamp<int64_t>(s.chunks, 1, kParts);
+  s.sums_size = points_of(tile) * c.K * c.C;
+  s.a_size = ceil_div(c.K, simd.rows) * simd.rows * s.each;
+  s.b_size = ceil_div(c.C, simd.columns) * simd.columns * s.each;
+  return s;
+}
+
 /// Sums over tiles are products of transformed x and gy at each point.
 template <int kTile>
 void backward_weight(const ConvBackwardWeight& f) {
   const ConvShape& c = f.shape;
-  const int64_t points = (kTile + 2) * (kTile + 2), sums_size = points * c.K * c.C;
+  const int64_t points = points_of(kTile);
   WinogradTask whole{};
   whole.tile = kTile;
   whole.x = static_cast<const float*>(f.x), whole.gy = static_cast<const float*>(f.gy);
@@ -102,16 +130,14 @@ void backward_weight(const ConvBackwardWeight& f) {
   std::fill_n(zeros.data(), std::max(c.C, c.K), 0.f);
   whole.zeros = zeros.data();
 
-  // Each part sums some chunks of tiles; the parts are added in their order.
-  const int64_t tiles = c.N * ceil_div(c.P, kTile) * ceil_div(c.Q, kTile), each = kWeightTiles;
-  const int64_t chunks = ceil_div(tiles, each), parts = std::clamp<int64_t>(chunks, 1, kParts);
+  const WeightParts s = weight_parts(c, kTile);
+  const int64_t each = s.each, parts = s.parts, sums_size = s.sums_size;
   const Workspace<float> sums(parts * sums_size);
   const PackedSimd& simd = packed_simd();
   parallel_for(parts, [&](int64_t part) {
     float* sum = sums.data() + part * sums_size;
     const Workspace<float> v(points * each * c.C), m(points * each * c.K);
-    const Workspace<float> a(ceil_div(c.K, simd.rows) * simd.rows * each),
-        b(ceil_div(c.C, simd.columns) * simd.columns * each);
+    const Workspace<float> a(s.a_size), b(s.b_size);
     std::vector<const float*> line(static_cast<size_t>(each));
     std::vector<float*> out(static_cast<size_t>(c.K));
     WinogradTask t = whole;
@@ -120,8 +146,8 @@ void backward_weight(const ConvBackwardWeight& f) {
     product.a = a.data(), product.b = b.data();
     product.rows = c.K, product.columns = c.C;
     product.out = out.data();
-    for (int64_t chunk = part * chunks / parts; chunk < (part + 1) * chunks / parts; ++chunk) {
-      t.tile_begin = chunk * each, t.tile_end = std::min(t.tile_begin + each, tiles);
+    for (int64_t chunk = part * s.chunks / parts; chunk < (part + 1) * s.chunks / parts; ++chunk) {
+      t.tile_begin = chunk * each, t.tile_end = std::min(t.tile_begin + each, s.tiles);
       winograd_simd().transform(t);
       const int64_t count = t.tile_end - t.tile_begin;
       product.depth = count, product.b_panel = count * simd.columns;
@@ -149,7 +175,19 @@ void backward_weight(const ConvBackwardWeight& f) {
 
 bool is_winograd(const ConvShape& c, int tile) { return supports(c) && (tile == 2 || 36 * c.C * c.K <= kMostWeights); }
 bool is_winograd_weight(const ConvShape& c, int tile) {
-  return supports(c) && (tile + 2) * (tile + 2) * c.C * c.K <= kMostSums;
+  return supports(c) && points_of(tile) * c.C * c.K <= kMostSums;
+}
+
+int64_t forward_winograd_workspace(const ConvShape& c, int tile) {
+  return convolve_workspace(tile, c.N, c.P, c.Q, c.K, c.C);
+}
+int64_t backward_input_winograd_workspace(const ConvShape& c, int tile) {
+  return convolve_workspace(tile, c.N, c.H, c.W, c.C, c.K);
+}
+int64_t backward_weight_winograd_workspace(const ConvShape& c, int tile) {
+  const WeightParts s = weight_parts(c, tile);
+  const int64_t task = points_of(tile) * s.each * (c.C + c.K) + s.a_size + s.b_size;
+  return (std::max(c.C, c.K) + s.parts * s.sums_size + tasks_at_once(s.parts) * task) * kFloatBytes;
 }
 
 void forward_winograd_2(const ConvForward& f) { forward<2>(f); }
