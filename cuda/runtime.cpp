@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/device.hpp"
@@ -18,10 +19,35 @@
 namespace gradus::cuda {
 namespace {
 
+/// "conv2d.forward (layer1.0.conv1)"; the shapes of its operands follow.
+std::string named(const std::string& kernel, const std::string& layer) {
+  return layer.empty() ? kernel : fmt::format("{} ({})", kernel, layer);
+}
+void add_operand(std::string& text, bool first, DType dtype, const Shape& shape) {
+  text += fmt::format("{}{} {}", first ? " " : ", ", dtype_name(dtype), to_string(shape));
+}
+
+/// A kernel that was queued. Its shapes become text only when they are asked for.
+struct Call {
+  static constexpr int kOperands = 8;
+  std::string kernel, layer;
+  std::array<std::pair<DType, Shape>, kOperands> operands;
+  int count = 0;
+
+  std::string text() const {
+    std::string result = named(kernel, layer);
+    for (int i = 0; i < count; ++i) {
+      const auto& [dtype, shape] = operands[static_cast<std::size_t>(i)];
+      add_operand(result, i == 0, dtype, shape);
+    }
+    return result;
+  }
+};
+
 /// The kernels that were queued last, for the message of a fault.
 struct Queued {
   static constexpr std::size_t kCount = 4;
-  std::array<std::string, kCount> last;
+  std::array<Call, kCount> last;
   std::size_t next = 0;
 };
 thread_local Queued queued;
@@ -112,7 +138,7 @@ void check_cuda(cudaError_t error, const char* call) {
   (void)cudaGetLastError();
   const std::string last = running_kernels();
   fail<DeviceError>(
-      "cuda: {}: {}{}{}{}", call, cudaGetErrorString(error), last.empty() ? "" : "\n  queued last: ", last,
+      "cuda: {}: {}{}{}{}", call, cudaGetErrorString(error), last.empty() ? "" : "\n  queued last:", last,
       last.empty() || wait_after_each_kernel() ? "" : "\n  GRADUS_CUDA_SYNC=1 tells which of them failed");
 }
 
@@ -188,8 +214,8 @@ float Event::since(const Event& begin) const {
 bool tf32_allowed() { return tf32.load(std::memory_order_relaxed); }
 void allow_tf32(bool allowed) { tf32.store(allowed, std::memory_order_relaxed); }
 
-KernelScope::KernelScope(const char* kernel, const std::string& layer, int index)
-    : kernel_(kernel), layer_(&layer), outer_(innermost) {
+KernelScope::KernelScope(const char* kernel, const std::string& layer, int index, Operands operands)
+    : kernel_(kernel), layer_(&layer), operands_(operands), outer_(innermost) {
   if (index != device || outer_ == nullptr) set_device(index);
 #if defined(GRADUS_HAS_NVTX)
   nvtxRangePushA(layer.empty() ? kernel : (std::string(kernel) + " " + layer).c_str());
@@ -202,21 +228,38 @@ KernelScope::~KernelScope() {
 #if defined(GRADUS_HAS_NVTX)
   nvtxRangePop();
 #endif
-  std::string& slot = queued.last[queued.next++ % Queued::kCount];
-  slot.assign(kernel_);
-  if (!layer_->empty()) slot.append(" (").append(*layer_).append(")");
+  Call& slot = queued.last[queued.next++ % Queued::kCount];
+  slot.kernel.assign(kernel_);
+  slot.layer.assign(*layer_);
+  slot.count = 0;
+  for (const Tensor* x : operands_)
+    if (x->defined() && slot.count < Call::kOperands)
+      slot.operands[static_cast<std::size_t>(slot.count++)] = {x->dtype(), x->shape()};
 }
 
+std::string KernelScope::text() const {
+  std::string result = named(kernel_, *layer_);
+  bool first = true;
+  for (const Tensor* x : operands_)
+    if (x->defined()) add_operand(result, std::exchange(first, false), x->dtype(), x->shape());
+  return result;
+}
+
+void KernelScope::finish() const {
+  if (!wait_after_each_kernel()) return;
+  cudaStreamCaptureStatus capturing{};  // then nothing runs, and waiting is not allowed
+  check_cuda(cudaStreamIsCapturing(stream(), &capturing), "cudaStreamIsCapturing");
+  if (capturing == cudaStreamCaptureStatusNone) synchronize();
+}
+
+void KernelScope::fault(const DeviceError& error) const { fail<DeviceError>("{}\n  in {}", error.what(), text()); }
+
 std::string running_kernels() {
-  std::string text;
-  const auto add = [&](const std::string& name) {
-    if (!name.empty()) text += (text.empty() ? "" : ", ") + name;
-  };
-  for (const KernelScope* s = innermost; s; s = s->outer_)
-    add(s->layer_->empty() ? s->kernel_ : fmt::format("{} ({})", s->kernel_, *s->layer_));
+  std::string result;
+  for (const KernelScope* s = innermost; s; s = s->outer_) result += "\n    " + s->text();
   for (std::size_t i = 0; i < Queued::kCount && i < queued.next; ++i)
-    add(queued.last[(queued.next - 1 - i) % Queued::kCount]);
-  return text;
+    result += "\n    " + queued.last[(queued.next - 1 - i) % Queued::kCount].text();
+  return result;
 }
 
 }  // namespace gradus::cuda

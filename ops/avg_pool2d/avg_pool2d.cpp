@@ -30,7 +30,7 @@ Tensor pool(const Tensor& x_any, const Plan& plan, bool transposed) {
   dispatch_number("avg_pool2d", x.dtype(), [&]<class T>(T) {
     const AvgPoolProblem<T> p{plan.get(), x.data<T>(), y.data<T>()};
     run(
-        transposed ? "avg_pool2d.backward" : "avg_pool2d", x.device(),
+        transposed ? "avg_pool2d.backward" : "avg_pool2d", {x, y},
         [&] {
           if constexpr (kOnCpu<T>) avg_pool2d_candidates<T>(transposed).run(p);
         },

@@ -88,7 +88,7 @@ struct BatchNormNode final : Node {
                                 .y = y.data<T>(),
                                 .mask = nullptr};
       run(
-          "batch_norm.rematerialise", in.device(),
+          "batch_norm.rematerialise", {in, y},
           [&] {
             if constexpr (kOnCpu<T>) batch_norm_apply(p);
           },
@@ -149,7 +149,7 @@ struct BatchNormNode final : Node {
            .gx = needs(0) ? grads[0].data<T>() : nullptr,
            .gres = wants(residual_at) && options.relu ? grads[residual_at].data<T>() : nullptr});
     };
-    run("batch_norm.backward", gy.device(), on_cpu, on_cuda);
+    run("batch_norm.backward", {gy, in, grads[0]}, on_cpu, on_cuda);
     return grads;
   }
 
@@ -285,7 +285,7 @@ struct BatchNormNode final : Node {
     const auto* words = static_cast<const std::uint32_t*>(mask.data_ptr());
     dispatch_float(name(), in.dtype(), [&]<class T>(T) {
       run(
-          "batch_norm.expand_mask", in.device(),
+          "batch_norm.expand_mask", {in, open},
           [&] { batch_norm_expand_mask(words, channels == 0 ? 0 : in.numel() / channels, channels, open.data<T>()); },
           [&] { cuda::batch_norm_expand_mask(words, in.numel(), open.data<T>()); });
     });
@@ -439,7 +439,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
                                  .scale = node->scale.data<C>(),
                                  .shift = node->shift.data<C>()});
     };
-    run("batch_norm", x.device(), on_cpu, on_cuda);
+    run("batch_norm", {x, residual, y}, on_cpu, on_cuda);
     if (follows && !x.is_meta()) {
       running_mean.written("batch_norm");
       running_var.written("batch_norm");

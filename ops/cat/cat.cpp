@@ -66,7 +66,7 @@ Tensor cat(const std::vector<Tensor>& operands, std::int64_t wanted) {
     }
   };
   run(
-      "cat", y.device(), [&] { copy_blocks(cpu::block_copy()); }, [&] { copy_blocks(cuda::block_copy()); });
+      "cat", {first, y}, [&] { copy_blocks(cpu::block_copy()); }, [&] { copy_blocks(cuda::block_copy()); });
   if (recording(tensors)) {
     auto node = std::make_shared<CatNode>();
     node->dim = dim;

@@ -24,7 +24,7 @@ struct AppendNode final : Node {
 /// Writes x into the buffer's channels from `begin` on. Not an in-place write in the tape's sense: nobody has seen
 /// these channels yet, and the tensors that readers saved are views of earlier ones.
 void write_channels(const Tensor& buffer, const Tensor& x, std::int64_t begin) {
-  run_anywhere("cat", x.device(), [&] {
+  run_anywhere("cat", {x, buffer}, [&] {
     const MemoryView window{buffer.as_strided(x.shape(), buffer.strides(), begin).data_ptr(), buffer.dtype(), x.shape(),
                             buffer.strides()};
     backend(x.device()).copy(x.view(), window);

@@ -107,12 +107,12 @@ Tensor finished(Tensor y, const Conv2dEpilogue& e) {
 /// Runs the kernel. On the meta device the workspace of the CPU's candidate is held for a moment, so that the peak of a
 /// step counts it.
 template <class Problem, class Cuda>
-void run_kernel(Device device, const Problem& p, const Candidates<Problem>& cpu, Cuda&& cuda) {
-  if (device.type == DeviceType::meta) {
+void run_kernel(const Operands& operands, const Problem& p, const Candidates<Problem>& cpu, Cuda&& cuda) {
+  if (const Device device = operands.device(); device.type == DeviceType::meta) {
     const Workspace<char> held(cpu.workspace(p), device);
   }
   run(
-      cpu.kernel(), device, [&] { cpu.run(p); }, std::forward<Cuda>(cuda));
+      cpu.kernel(), operands, [&] { cpu.run(p); }, std::forward<Cuda>(cuda));
 }
 
 Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
@@ -198,7 +198,7 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
                       pointer(bd),
                       y.data_ptr(),
                       {pointer(scale), pointer(shift), pointer(residual), epilogue.relu}};
-  run_kernel(x.device(), p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
+  run_kernel({x, weight, bias, y}, p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();
     if (weight.requires_grad()) node->x = x;
@@ -226,7 +226,7 @@ Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_
   const Tensor gx = channels_last_empty(x_shape, gy);
   const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
   const ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()};
-  run_kernel(gy.device(), p, cpu::conv2d_backward_input(), [&] { cuda::conv2d_backward_input().run(p); });
+  run_kernel({gy, weight, gx}, p, cpu::conv2d_backward_input(), [&] { cuda::conv2d_backward_input().run(p); });
   if (recording({gy, weight})) {
     auto node = std::make_shared<InputGradNode>();
     if (weight.requires_grad()) node->gy = gy;
@@ -251,7 +251,7 @@ Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight
   const Tensor gw = channels_last_empty(weight_shape, x);
   const Tensor xd = dense(x, Format::channels_last), gyd = dense(gy, Format::channels_last);
   const ConvBackwardWeight p{c, x.dtype(), xd.data_ptr(), gyd.data_ptr(), gw.data_ptr()};
-  run_kernel(x.device(), p, cpu::conv2d_backward_weight(), [&] { cuda::conv2d_backward_weight().run(p); });
+  run_kernel({x, gy, gw}, p, cpu::conv2d_backward_weight(), [&] { cuda::conv2d_backward_weight().run(p); });
   if (recording({x, gy})) {
     auto node = std::make_shared<WeightGradNode>();
     if (gy.requires_grad()) node->x = x;

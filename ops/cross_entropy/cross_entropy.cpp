@@ -56,7 +56,7 @@ struct Target {
                                        kernel(x),
                                        q.data_ptr()};
     run(
-        "cross_entropy.weights", x.device(), [&] { cpu::cross_entropy_weights(p); },
+        "cross_entropy.weights", {x, q}, [&] { cpu::cross_entropy_weights(p); },
         [&] { cuda::cross_entropy_weights(p); });
     return q;
   }
@@ -173,7 +173,7 @@ struct CrossEntropyNode final : Node {
                                     scale,
                                     gx.data_ptr()};
     run(
-        "cross_entropy.backward", gy.device(), [&] { cpu::cross_entropy_backward().run(p); },
+        "cross_entropy.backward", {gy, input, gx}, [&] { cpu::cross_entropy_backward().run(p); },
         [&] { cuda::cross_entropy_backward().run(p); });
     return {gx};
   }
@@ -203,7 +203,8 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
                               losses.strides(), x.strides()[dim],  x.data_ptr(),
                               t.kernel(x),      losses.data_ptr(), log_total.data<double>()};
   run(
-      "cross_entropy", x.device(), [&] { cpu::cross_entropy().run(p); }, [&] { cuda::cross_entropy().run(p); });
+      "cross_entropy", {x, target, losses}, [&] { cpu::cross_entropy().run(p); },
+      [&] { cuda::cross_entropy().run(p); });
   const Tensor y = reduced(losses, options.reduction, mean_divisor);
   if (recording({x})) {
     auto node = std::make_shared<CrossEntropyNode>();
@@ -226,7 +227,7 @@ Tensor nll_loss(const Tensor& x_any, const Tensor& target, const NllLossOptions&
   // The label's element alone is read: times a weight of 0, an infinite one elsewhere would spoil the sum.
   Tensor index = empty(target.shape(), {.dtype = DType::i64, .device = x.device()});
   Tensor weight = ones(target.shape(), {.dtype = x.dtype(), .device = x.device()});
-  run_anywhere("nll_loss", x.device(), [&] {
+  run_anywhere("nll_loss", {x, target}, [&] {
     std::vector<std::int64_t> labels = target.to_vector<std::int64_t>();
     std::vector<double> weights(labels.size(), 1.0);
     const auto of_class = t.weight.defined() ? t.weight.to_vector<double>() : std::vector<double>();

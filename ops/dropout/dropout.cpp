@@ -39,7 +39,7 @@ Tensor masked(const Tensor& x_any, const Mask& mask) {
     const DropoutProblem<T> p{mask.philox, threshold,  1 / (1 - mask.p), x.numel(), std::max<std::int64_t>(1, group),
                               x.data<T>(), y.data<T>()};
     run(
-        mask.op, x.device(),
+        mask.op, {x, y},
         [&] {
           if constexpr (kOnCpu<T>) dropout_candidates<T>().run(p);
         },

@@ -75,7 +75,7 @@ Tensor gather_checked(const Tensor& x, int dim, const Tensor& index) {
   Tensor y = empty(index.shape(), {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
   const IndexProblem p = problem(dim, index, x, y);
   run(
-      "gather", x.device(), [&] { cpu::gather().run(p); }, [&] { cuda::gather().run(p); });
+      "gather", {x, index, y}, [&] { cpu::gather().run(p); }, [&] { cuda::gather().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<GatherNode>();
     node->dim = dim;
@@ -101,7 +101,7 @@ Tensor scatter_add(const Shape& shape, std::int64_t wanted, const Tensor& index,
   Tensor y = zeros(shape, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
   const IndexProblem p = problem(dim, index, y, x);
   run(
-      "scatter_add", x.device(), [&] { cpu::scatter_add().run(p); }, [&] { cuda::scatter_add().run(p); });
+      "scatter_add", {x, index, y}, [&] { cpu::scatter_add().run(p); }, [&] { cuda::scatter_add().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<ScatterAddNode>();
     node->dim = dim;

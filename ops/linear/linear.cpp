@@ -69,7 +69,7 @@ Tensor linear(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
   p.a = a.data_ptr(), p.b = b.data_ptr(), p.y = y.data_ptr();
   p.bias = c.defined() ? c.data_ptr() : nullptr;
   run(
-      "linear", x.device(), [&] { cpu::matmul().run(p); }, [&] { cuda::matmul().run(p); });
+      "linear", {x, weight, bias, y}, [&] { cpu::matmul().run(p); }, [&] { cuda::matmul().run(p); });
   if (recording({x, weight, bias})) {
     auto node = std::make_shared<LinearNode>();
     if (weight.requires_grad()) node->x = x;

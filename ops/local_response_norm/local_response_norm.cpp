@@ -25,7 +25,7 @@ Tensor window_sum(const Tensor& x_any, ChannelWindow window) {
   Tensor y = empty_like(x);
   dispatch_number("channel_window_sum", x.dtype(), [&]<class T>(T) {
     run(
-        "channel_window_sum", x.device(),
+        "channel_window_sum", {x, y},
         [&] {
           if constexpr (kOnCpu<T>) channel_window_sum(x.data<T>(), pixels_of(x), x.shape()[1], window, y.data<T>());
         },
@@ -49,7 +49,7 @@ void run_kernel(const Tensor& x, const Tensor& gy, const Tensor& to, ChannelWind
                           options.beta, options.k,    x.data<T>(), backward ? gy.data<T>() : nullptr,
                           to.data<T>()};
     run(
-        backward ? "local_response_norm.backward" : "local_response_norm", x.device(),
+        backward ? "local_response_norm.backward" : "local_response_norm", {x, gy, to},
         [&] {
           if constexpr (kOnCpu<T>) local_response_norm_candidates<T>(backward).run(p);
         },

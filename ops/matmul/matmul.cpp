@@ -61,7 +61,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
   p.b_row = right.strides()[right.rank() - 2], p.b_column = right.strides()[right.rank() - 1];
   p.a = left.data_ptr(), p.b = right.data_ptr(), p.y = y.data_ptr();
   run(
-      "matmul", a.device(), [&] { cpu::matmul().run(p); }, [&] { cuda::matmul().run(p); });
+      "matmul", {a, b, y}, [&] { cpu::matmul().run(p); }, [&] { cuda::matmul().run(p); });
   if (recording({a, b})) {
     auto node = std::make_shared<MatmulNode>();
     if (b.requires_grad()) node->a = a;  // a factor is kept for the other's gradient

@@ -18,7 +18,7 @@ void run_task(MaxPoolTask task, const Plan& plan, const Tensor& from, const Tens
     const auto with = [&]<class I>(I) {
       const MaxPoolProblem<T, I> p{plan.get(), from.data<T>(), to.data<T>(), position.data<I>()};
       run(
-          kKernels[static_cast<int>(task)], from.device(),
+          kKernels[static_cast<int>(task)], {from, to, position},
           [&] {
             if constexpr (kOnCpu<T>) max_pool2d_candidates<T, I>(task).run(p);
           },
@@ -106,7 +106,7 @@ Tensor indices_of(const Pooled& pooled) {
   indices.copy_(pooled.position);
   auto* index = indices.data<std::int64_t>();
   run(
-      "max_pool2d.indices", pooled.y.device(), [&] { cpu::max_pool2d_indices(plan, index); },
+      "max_pool2d.indices", {pooled.position, indices}, [&] { cpu::max_pool2d_indices(plan, index); },
       [&] { cuda::max_pool2d_indices(plan, index); });
   return indices;
 }

@@ -33,7 +33,7 @@ Tensor moved(UnpoolMove move, const Tensor& x_any, const Tensor& indices, const 
     const UnpoolProblem<T> p{move,     small[0],    small[2] * small[3],          large[2] * large[3],
                              small[1], x.data<T>(), indices.data<std::int64_t>(), y.data<T>()};
     run(
-        kNames[static_cast<int>(move)], x.device(),
+        kNames[static_cast<int>(move)], {x, indices, y},
         [&] {
           if constexpr (kOnCpu<T>) cpu::max_unpool2d<T>().run(p);
         },

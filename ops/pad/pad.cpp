@@ -40,7 +40,7 @@ Tensor pad(const Tensor& x, const Dims& padding, double value) {
   const Tensor y = empty(shape, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
   const PadProblem p{x.dtype(), x.shape(), shape, x.strides(), y.strides(), before, value, x.data_ptr(), y.data_ptr()};
   run(
-      "pad", x.device(), [&] { cpu::pad().run(p); }, [&] { cuda::pad().run(p); });
+      "pad", {x, y}, [&] { cpu::pad().run(p); }, [&] { cuda::pad().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<PadNode>();
     node->before = before;

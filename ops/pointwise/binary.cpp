@@ -91,7 +91,7 @@ Tensor apply(Binary op, Tensor a, Tensor b) {
   const StridedLoop<3> loop(shape, {&y.strides(), &sa, &sb});
   const BinaryRun p{&loop, a.data_ptr(), b.data_ptr(), y.data_ptr()};
   run(
-      name, a.device(), [&] { pointwise_simd().binary[index][dtype](p); },
+      name, {a, b, y}, [&] { pointwise_simd().binary[index][dtype](p); },
       [&] {
         cuda::binary().run({op, a.dtype(), p});
       });

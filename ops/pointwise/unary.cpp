@@ -73,7 +73,7 @@ struct UnaryNode final : Node {
     const UnaryGradRun p{&loop, gy.data_ptr(), k.data_ptr(), gx.data_ptr(), params};
     const int index = static_cast<int>(op), dtype_at = dtype_index(name(), gy);
     run(
-        kGradNames[index], gy.device(), [&] { pointwise_simd().unary_grad[index][dtype_at](p); },
+        kGradNames[index], {gy, k, gx}, [&] { pointwise_simd().unary_grad[index][dtype_at](p); },
         [&] {
           cuda::unary_grad().run({op, gy.dtype(), p});
         });
@@ -88,7 +88,7 @@ Tensor apply(Unary op, const Tensor& x, UnaryParams params = {}) {
   const StridedLoop<2> loop(y.shape(), {&y.strides(), &x.strides()});
   const UnaryRun p{&loop, x.data_ptr(), y.data_ptr(), params};
   run(
-      kNames[index], x.device(), [&] { pointwise_simd().unary[index][dtype](p); },
+      kNames[index], {x, y}, [&] { pointwise_simd().unary[index][dtype](p); },
       [&] {
         cuda::unary().run({op, x.dtype(), p});
       });

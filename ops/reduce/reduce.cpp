@@ -134,7 +134,7 @@ Tensor extreme(bool largest, const Tensor& x, const Dims& dims, bool keepdim) {
   ExtremeProblem p = extreme_problem(largest, x, r);
   p.values = y.data_ptr();
   run(
-      op, x.device(), [&] { cpu::extreme(p); }, [&] { cuda::extreme().run(p); });
+      op, {x, y}, [&] { cpu::extreme(p); }, [&] { cuda::extreme().run(p); });
   y = finish(y, r, keepdim);
   if (recording({x})) {
     auto node = std::make_shared<ExtremeNode>();
@@ -157,7 +157,7 @@ Tensor arg_extreme(bool largest, const Tensor& x, const Dims& dims, bool keepdim
   ExtremeProblem p = extreme_problem(largest, x, r);
   p.positions = y.data<std::int64_t>();
   run(
-      op, x.device(), [&] { cpu::extreme(p); }, [&] { cuda::extreme().run(p); });
+      op, {x, y}, [&] { cpu::extreme(p); }, [&] { cuda::extreme().run(p); });
   return finish(y, r, keepdim);
 }
 
@@ -179,7 +179,7 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   for (int d = 0; d < x.rank(); ++d)
     if (r[d]) p.y_strides[d] = 0;
   run(
-      "sum", x.device(), [&] { cpu::sum().run(p); }, [&] { cuda::sum().run(p); });
+      "sum", {x, y}, [&] { cpu::sum().run(p); }, [&] { cuda::sum().run(p); });
   y = finish(y, r, keepdim);
   if (recording({x})) {
     auto node = std::make_shared<SumNode>();

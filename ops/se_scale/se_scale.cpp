@@ -55,7 +55,7 @@ struct SeScaleNode final : Node {
                                needs(1) ? grads[1].data<T>() : nullptr,
                                wants_residual() && relu ? grads[2].data<T>() : nullptr};
     run(
-        "se_scale.backward", gy.device(),
+        "se_scale.backward", {gy, in, gates, grads[0]},
         [&] {
           if constexpr (kOnCpu<T>) se_scale_backward_candidates<T>().run(p);
         },
@@ -82,7 +82,7 @@ struct SeScaleNode final : Node {
     const auto* words = static_cast<const std::uint32_t*>(bits.data_ptr());
     dispatch_number(name(), dtype, [&]<class T>(T) {
       run(
-          "se_scale.expand_bits", in.device(),
+          "se_scale.expand_bits", {in, open},
           [&] {
             if constexpr (kOnCpu<T>) se_scale_expand_bits(words, images, rows, channels, open.data<T>());
           },
@@ -127,7 +127,7 @@ Tensor se_scale(const Tensor& x_any, const Tensor& s_any, const SeScaleOptions& 
                               y.data<T>(),
                               bits.defined() ? static_cast<std::uint32_t*>(bits.data_ptr()) : nullptr};
     run(
-        "se_scale", x.device(),
+        "se_scale", {x, gates, residual, y},
         [&] {
           if constexpr (kOnCpu<T>) se_scale_candidates<T>().run(p);
         },

@@ -45,8 +45,8 @@ struct SoftmaxNode final : Node {
                                kept.data_ptr(),
                                gx.data_ptr()};
     run(
-        logarithm ? "log_softmax.backward" : "softmax.backward", gy.device(), [&] { cpu::softmax_backward().run(p); },
-        [&] { cuda::softmax_backward().run(p); });
+        logarithm ? "log_softmax.backward" : "softmax.backward", {gy, kept, gx},
+        [&] { cpu::softmax_backward().run(p); }, [&] { cuda::softmax_backward().run(p); });
     return {gx};
   }
 };
@@ -67,7 +67,7 @@ Tensor apply(bool logarithm, const Tensor& x, std::int64_t wanted) {
                          x.data_ptr(),
                          y.data_ptr()};
   run(
-      op, x.device(), [&] { cpu::softmax().run(p); }, [&] { cuda::softmax().run(p); });
+      op, {x, y}, [&] { cpu::softmax().run(p); }, [&] { cuda::softmax().run(p); });
   if (recording({x})) {
     auto node = std::make_shared<SoftmaxNode>();
     node->logarithm = logarithm;

@@ -73,7 +73,7 @@ Tensor forward(const Tensor& x, const Resize& resize) {
   const Tensor y = empty(resize.out, {.dtype = x.dtype(), .device = x.device(), .format = x.format()});
   const InterpolateProblem p = problem(resize, x, y);
   run(
-      "interpolate", x.device(), [&] { cpu::interpolate().run(p); }, [&] { cuda::interpolate().run(p); });
+      "interpolate", {x, y}, [&] { cpu::interpolate().run(p); }, [&] { cuda::interpolate().run(p); });
   record(y, x, resize, false);
   return y;
 }
@@ -82,7 +82,7 @@ Tensor backward(const Tensor& gy, const Resize& resize) {
   const Tensor gx = zeros(resize.in, {.dtype = gy.dtype(), .device = gy.device(), .format = gy.format()});
   const InterpolateProblem p = problem(resize, gx, gy);
   run(
-      "interpolate.backward", gy.device(), [&] { cpu::interpolate_backward().run(p); },
+      "interpolate.backward", {gy, gx}, [&] { cpu::interpolate_backward().run(p); },
       [&] { cuda::interpolate_backward().run(p); });
   record(gx, gy, resize, true);
   return gx;

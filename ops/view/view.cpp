@@ -57,7 +57,7 @@ Tensor scatter_window(const Tensor& gy, const Window& w) {
     strides[d] = y.strides()[d] * w.step[d];
   }
   if (gy.numel() > 0 && !gy.is_meta())
-    run_anywhere("slice.backward", gy.device(), [&] { y.as_strided(w.length, strides, offset).copy_(gy.detach()); });
+    run_anywhere("slice.backward", {gy, y}, [&] { y.as_strided(w.length, strides, offset).copy_(gy.detach()); });
   return on_tape("slice.backward", gy, y, [w](const Tensor& ggy) { return window_of(ggy, w); });
 }
 
@@ -120,7 +120,7 @@ Tensor reshape(const Tensor& x, const Shape& wanted) {
   Strides strides;
   if (strides_for(x, shape, &strides)) return on_tape("reshape", x, x.as_strided(shape, strides, x.offset()), rule);
   Tensor copy = empty(x.shape(), {.dtype = x.dtype(), .device = x.device()});
-  run_anywhere("reshape.copy", x.device(), [&] { copy.copy_(x.detach()); });
+  run_anywhere("reshape.copy", {x, copy}, [&] { copy.copy_(x.detach()); });
   return on_tape("reshape", x, copy.as_strided(shape, dense_strides(shape, Format::contiguous), 0), rule);
 }
 
@@ -249,14 +249,14 @@ Tensor contiguous(const Tensor& x, Format format) {
   if (x.rank() != 4) format = Format::contiguous;
   if (x.is_contiguous(format)) return x;
   Tensor y = empty(x.shape(), {.dtype = x.dtype(), .device = x.device(), .format = format});
-  run_anywhere("contiguous", x.device(), [&] { y.copy_(x.detach()); });
+  run_anywhere("contiguous", {x, y}, [&] { y.copy_(x.detach()); });
   return on_tape("contiguous", x, y, [](const Tensor& gy) { return gy; });
 }
 
 Tensor to(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = empty(x.shape(), {.dtype = dtype, .device = x.device(), .format = x.format()});
-  run_anywhere("to", x.device(), [&] { y.copy_(x.detach()); });
+  run_anywhere("to", {x, y}, [&] { y.copy_(x.detach()); });
   if (!is_floating(dtype)) return y;
   return on_tape("to", x, y, [from = x.dtype()](const Tensor& gy) { return to(gy, from); });
 }
@@ -275,7 +275,7 @@ Tensor flip(const Tensor& x, std::int64_t dim) {
     Strides strides = x.strides();
     strides[d] = -strides[d];
     const std::int64_t last = x.offset() + (x.shape()[d] - 1) * x.strides()[d];
-    run_anywhere("flip", x.device(), [&] { y.copy_(x.as_strided(x.shape(), strides, last)); });
+    run_anywhere("flip", {x, y}, [&] { y.copy_(x.as_strided(x.shape(), strides, last)); });
   }
   return on_tape("flip", x, y, [d](const Tensor& gy) { return flip(gy, d); });
 }

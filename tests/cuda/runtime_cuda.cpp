@@ -7,8 +7,11 @@
 #include "cuda/allocator.hpp"
 #include "cuda/prefetch.hpp"
 #include "cuda/runtime.hpp"
+#include "ops/conv2d/conv2d.hpp"
 #include "ops/pointwise/binary.hpp"
+#include "ops/pointwise/unary.hpp"
 #include "ops/reduce/reduce.hpp"
+#include "ops/run.hpp"
 #include "tests/harness/layouts.hpp"
 
 namespace gradus {
@@ -94,6 +97,34 @@ TEST_CASE("runtime: out of memory says what was asked, what is held and by whom;
   CHECK_NOTHROW(empty({1024, 1024}, {.device = kCuda}));
   cuda::limit_memory(0, 0);
   CHECK_NOTHROW(empty({16, 1024, 1024}, {.device = kCuda}));
+}
+
+TEST_CASE("runtime: a fault names the operator, the layer and its operands' dtypes and shapes") {
+  const std::string path = "layer1.0.conv1";
+  const Scope scope(path);
+  const Tensor x = zeros({2, 3, 8, 8}, {.device = kCuda}), weight = zeros({4, 3, 3, 3}, {.device = kCuda});
+  const Tensor bias = Tensor();
+  CHECK_THROWS_WITH_AS(run(
+                           "conv2d.forward", {x, weight, bias, to(x, DType::f64)}, [] {},
+                           [] { fail<DeviceError>("forward_kernel: misaligned access"); }),
+                       "forward_kernel: misaligned access\n"
+                       "  in conv2d.forward (layer1.0.conv1) f32 [2, 3, 8, 8], f32 [4, 3, 3, 3], f64 [2, 3, 8, 8]",
+                       DeviceError);
+  // One that shows later is among those queued last.
+  conv2d(x, weight);
+  relu(zeros({5}, {.device = kCuda}));
+  std::string message;
+  try {
+    cuda::check_cuda(cudaErrorInvalidValue, "cudaStreamSynchronize");
+  } catch (const DeviceError& e) {
+    message = e.what();
+  }
+  CAPTURE(message);
+  CHECK(message.find("cuda: cudaStreamSynchronize: ") == 0);
+  CHECK(message.find("\n  queued last:\n"
+                     "    relu (layer1.0.conv1) f32 [5], f32 [5]\n"
+                     "    conv2d.forward (layer1.0.conv1) f32 [2, 3, 8, 8], f32 [4, 3, 3, 3], f32 [2, 4, 6, 6]\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("runtime: a device that is not there is refused with the reason") {
