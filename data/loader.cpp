@@ -78,6 +78,8 @@ Loader::Impl::Impl(std::shared_ptr<const Dataset> dataset, Pipeline pipeline, Lo
   check<ValueError>(options.prefetch > 0, "loader: prefetch must be positive, not {}", options.prefetch);
   check<ValueError>(options.world > 0 && options.rank >= 0 && options.rank < options.world,
                     "loader: rank {} of {} does not exist", options.rank, options.world);
+  check<ValueError>(!options.bytes || pipeline_.only_places(),
+                    "loader: a device crops, flips and normalises; it cannot do {}", pipeline_.describe());
   const std::int64_t together = options.batch * options.world;
   if (options.drop_last) {
     batches_ = size / together;
@@ -210,22 +212,30 @@ Batch Loader::Impl::make(std::int64_t epoch, std::int64_t number, const Order& o
     } catch (const ValueError& error) {
       fail<ValueError>("{}: {}", dataset_->origin(index), error.what());
     }
-    if (!batch.images) {
+    if (labels.empty()) {
       height = picture.height(), width = picture.width();
-      batch.images = empty({end - begin, Image::kChannels, height, width}, {.format = Format::channels_last});
+      if (options_.bytes)
+        batch.bytes.emplace(end - begin, picture, pipeline_.normalization());
+      else
+        batch.images = empty({end - begin, Image::kChannels, height, width}, {.format = Format::channels_last});
     }
     check<ValueError>(picture.height() == height && picture.width() == width,
                       "loader: {} is {} x {} after the transforms, others of the batch {} x {}: add a crop or a resize",
                       dataset_->origin(index), picture.height(), picture.width(), height, width);
-    picture.write(pipeline_.normalization(),
-                  batch.images.data<float>() + std::ssize(labels) * height * width * Image::kChannels);
+    if (options_.bytes)
+      batch.bytes->set(std::ssize(labels), picture, dataset_->origin(index));
+    else
+      picture.write(pipeline_.normalization(),
+                    batch.images.data<float>() + std::ssize(labels) * height * width * Image::kChannels);
     labels.push_back(dataset_->label(index));
     batch.indices.push_back(index);
   }
   const std::int64_t n = std::ssize(labels);
   check<FileError>(n > 0, "loader: none of the {} samples of batch {} can be read, the first is {}", end - begin,
                    number, dataset_->origin((*order)[begin * options_.world + options_.rank]));
-  if (n < end - begin)
+  if (n < end - begin && options_.bytes)
+    batch.bytes->keep(n);
+  else if (n < end - begin)
     batch.images = batch.images.as_strided({n, Image::kChannels, height, width}, batch.images.strides(), 0);
   batch.labels = from_data<std::int64_t>(labels, {n}, {.dtype = DType::i64});
   if (pipeline_.mix().on()) {

@@ -13,6 +13,7 @@
 #include "core/tensor.hpp"
 #include "data/dataset.hpp"
 #include "data/pipeline.hpp"
+#include "data/upload.hpp"
 
 namespace gradus::data {
 
@@ -24,11 +25,13 @@ struct LoaderOptions {
   int workers = 1;          // threads; 0 makes each batch in next() itself
   int prefetch = 4;         // batches made ahead, at most
   bool endless = false;     // begin the next epoch's batches while the last ones of this epoch are being used
+  bool bytes = false;       // leave the pipeline's work on pixels to the device: batches have `bytes` and no images
   int rank = 0, world = 1;  // this shard: position p of an epoch's order belongs to rank p % world
 };
 
 struct Batch {
   Tensor images;                       // f32 [N, 3, H, W], channels-last in memory
+  std::optional<PlacedBytes> bytes;    // with LoaderOptions::bytes, instead of images
   Tensor labels;                       // i64 [N]
   Tensor targets;                      // f32 [N, classes] if the pipeline mixes samples, else undefined
   std::vector<std::int64_t> indices;   // of the samples, in the data set
@@ -37,7 +40,8 @@ struct Batch {
 
 class Loader {
  public:
-  /// ValueError if an option makes no sense, or if nothing fills a batch.
+  /// ValueError if an option makes no sense, or if nothing fills a batch, or if `bytes` is set and the pipeline does
+  /// more than Pipeline::only_places().
   Loader(std::shared_ptr<const Dataset> dataset, Pipeline pipeline, LoaderOptions options = {});
   /// Stops the workers; waits at most for the batches they are making.
   ~Loader();

@@ -32,6 +32,15 @@ void mirror(const std::uint8_t* in, int n, std::uint8_t* out) {
 
 }  // namespace
 
+PixelMap pixel_map(const Normalization& normalization, const std::array<float, 3>& added) {
+  PixelMap map{};
+  for (int c = 0; c < kChannels; ++c) {
+    map.scale[c] = 1 / (255 * normalization.std[c]);
+    map.shift[c] = (added[c] - normalization.mean[c]) / normalization.std[c];
+  }
+  return map;
+}
+
 void Picture::reset() {
   window_ = {0, 0, image_.height, image_.width};
   flipped_ = false;
@@ -97,11 +106,7 @@ void Picture::resize(const Box& box, int height, int width) {
 }
 
 void Picture::write(const Normalization& normalization, float* out) const {
-  std::array<float, 3> scale, shift;
-  for (int c = 0; c < kChannels; ++c) {
-    scale[c] = 1 / (255 * normalization.std[c]);
-    shift[c] = (shift_[c] - normalization.mean[c]) / normalization.std[c];
-  }
+  const auto [scale, shift] = pixel_map(normalization, shift_);
   const int width = window_.width;
   const int first = std::clamp(-window_.left, 0, width);  // columns [first, last) of the window lie in the image
   const int last = std::clamp(image_.width - window_.left, first, width);

@@ -17,6 +17,12 @@ struct Normalization {
   std::array<float, 3> mean{0, 0, 0}, std{1, 1, 1};  // of R, G, B
   bool bgr = false;
 };
+/// The same as one multiplication and one addition: value = byte * scale + shift, per channel, R, G, B.
+struct PixelMap {
+  std::array<float, 3> scale, shift;
+};
+/// `added` (on the scale where white is 1) is added to every pixel.
+PixelMap pixel_map(const Normalization& normalization, const std::array<float, 3>& added = {0, 0, 0});
 
 /// A source image and what is to be done with it.
 class Picture {
@@ -28,6 +34,11 @@ class Picture {
 
   int height() const { return window_.height; }
   int width() const { return window_.width; }
+  /// What write() reads: the image, the part of it that is the picture (beyond its edge the picture is black), and
+  /// whether that part is mirrored.
+  const Image& image() const { return image_; }
+  const Box& window() const { return window_; }
+  bool flipped() const { return flipped_; }
 
   /// The part `box` of this picture, which may reach beyond it: what lies outside is black.
   void crop(const Box& box);

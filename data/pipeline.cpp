@@ -110,6 +110,15 @@ void Pipeline::apply(Picture& picture, Random& random) const {
   for (const TransformPtr& transform : transforms_) transform->apply(picture, random);
 }
 
+bool Pipeline::only_places() const {
+  int crops = 0;
+  for (const TransformPtr& transform : transforms_) {
+    if (!transform->only_places()) return false;
+    crops += transform->kind() == Transform::Kind::kPlace;
+  }
+  return crops <= 1 && !mix_.on();
+}
+
 std::string Pipeline::describe() const {
   std::string text;
   for (const TransformPtr& transform : transforms_) text += transform->describe() + " | ";

@@ -37,6 +37,8 @@ class Pipeline {
   void apply(Picture& picture, Random& random) const;
   const Normalization& normalization() const { return normalization_; }
   const Mix& mix() const { return mix_; }
+  /// Whether all it does is at most one crop, flips and the normalisation: what a device can do (upload.hpp).
+  bool only_places() const;
 
   /// The pipeline as text that parse() reads.
   std::string describe() const;

@@ -80,6 +80,7 @@ class CenterCrop final : public Transform {
   }
   std::string describe() const override { return fmt::format("center_crop({} {})", size_.height, size_.width); }
   Kind kind() const override { return Kind::kPlace; }
+  bool only_places() const override { return true; }
 
  private:
   Size size_;
@@ -106,6 +107,7 @@ class RandomCrop final : public Transform {
     return fmt::format("random_crop({} {}, padding={})", size_.height, size_.width, padding_);
   }
   Kind kind() const override { return Kind::kPlace; }
+  bool only_places() const override { return true; }
 
  private:
   Size size_;
@@ -166,6 +168,7 @@ class RandomFlip final : public Transform {
   }
   std::string describe() const override { return fmt::format("flip({})", probability_); }
   Kind kind() const override { return Kind::kAny; }
+  bool only_places() const override { return true; }
 
  private:
   float probability_;

@@ -38,6 +38,9 @@ class Transform {
   /// As it would be written: "random_crop(32 32, padding=4)".
   virtual std::string describe() const = 0;
   virtual Kind kind() const = 0;
+  /// Whether it only says which part of the image the picture is and whether that is mirrored, and reads no pixel: a
+  /// crop, a flip. Then a device can do it later (upload.hpp).
+  virtual bool only_places() const { return false; }
 };
 using TransformPtr = std::shared_ptr<const Transform>;
 

@@ -1,4 +1,5 @@
-// The layers of the source tree: core <- autograd <- ops <- nn <- {zoo, data} <- tools. Includes never run upward.
+// The layers of the source tree: core <- autograd <- ops <- nn <- {zoo, data} <- tools, and core <- cuda <- ops.
+// Includes never run upward.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -24,9 +25,9 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"cuda", {"core"}},
     {"ops", {"core", "autograd", "cuda"}},
     {"nn", {"core", "autograd", "cuda", "ops"}},
-    {"data", {"core", "autograd", "ops", "nn"}},
+    {"data", {"core", "autograd", "cuda", "ops", "nn"}},
     {"zoo", {"core", "autograd", "ops", "nn"}},
-    {"tools", {"core", "autograd", "ops", "nn", "data", "zoo"}},
+    {"tools", {"core", "autograd", "cuda", "ops", "nn", "data", "zoo"}},
 };
 
 struct Include {

@@ -101,6 +101,9 @@ TEST_CASE("program: bad use ends with status 2 and one line") {
 TEST_CASE("program: what this build cannot do is a failure that says so") {
   CHECK(contains(failure({"train", "--device", "cuda"}, 1), "this build has no CUDA"));
   CHECK(contains(failure({"train", "--amp"}, 1), "needs a CUDA device"));
+  for (const char* command : {"train", "eval"})
+    CHECK(contains(failure({command, "--weights", "w.pth", "--tf32"}, 1), "--tf32: needs a CUDA device"));
+  CHECK(contains(failure({"bench", "step", "--model", "resnet20", "--tf32"}, 1), "--tf32: needs a CUDA device"));
   CHECK(contains(failure({"train", "--device", "gpu"}, 2), "expected cpu, cuda"));
 }
 

@@ -23,6 +23,7 @@
 #include "ops/profile.hpp"
 #include "tools/floor.hpp"
 #include "tools/machine.hpp"
+#include "tools/precision.hpp"
 #include "tools/program.hpp"
 #include "zoo/registry.hpp"
 
@@ -36,7 +37,7 @@ struct Options {
   std::string model, input = "3x224x224", device = "cpu", trace;
   std::int64_t batch = 128, classes = 1000;
   int threads = 0, steps = 7, warmup = 2;
-  bool as_json = false, profile = false, recompute = false, inference = false, amp = false;
+  bool as_json = false, profile = false, recompute = false, inference = false, amp = false, tf32 = false;
 };
 
 /// Sums of a profile under one name.
@@ -100,8 +101,7 @@ void write_trace(const std::string& path, const std::vector<KernelEvent>& events
 
 void bench(const Options& o) {
   const Device device = chosen_device(o.device);
-  check<DeviceError>(!o.amp || device.type == DeviceType::cuda,
-                     "--amp: mixed precision needs a CUDA device; add --device cuda");
+  const DType precision = compute_on(device, o.amp, o.tf32);
   check<UsageError>(o.batch > 0 && o.steps > 0 && o.warmup >= 0, "bench step: --batch and --steps must be positive");
   if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
   const InputSize in = parse_input(o.input);
@@ -122,7 +122,6 @@ void bench(const Options& o) {
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int64_t>(i * 7919) % o.classes;
   const Tensor t = from_data<std::int64_t>(labels, {o.batch}, {.dtype = DType::i64, .device = device});
 
-  const DType precision = o.amp ? DType::bf16 : DType::f32;
   const auto queue_step = [&] {
     if (o.inference) {
       const NoGrad no_grad;
@@ -190,6 +189,7 @@ void bench(const Options& o) {
                    {"device", o.device},
                    {"inference", o.inference},
                    {"amp", o.amp},
+                   {"tf32", o.tf32},
                    {"threads", num_threads()},
                    {"step_ms_median", median},
                    {"step_ms_min", ms.front()},
@@ -241,7 +241,8 @@ void add_bench_step(Command parent) {
   command.add_option("--steps", o->steps, "steps timed").show_default();
   command.add_option("--warmup", o->warmup, "steps before them").show_default();
   command.add_option("--device", o->device, "cpu or cuda").show_default();
-  command.add_flag("--amp", o->amp, "mixed precision: products and activations in bf16 (cuda)");
+  command.add_flag("--amp", o->amp, kAmpHelp);
+  command.add_flag("--tf32", o->tf32, kTf32Help);
   command.add_flag("--inference", o->inference, "time the forward pass in evaluation mode alone");
   command.add_flag("--recompute", o->recompute, "keep block inputs only and run blocks again in backward");
   command.add_flag("--profile", o->profile, "show where the time goes, by kernel and by layer");

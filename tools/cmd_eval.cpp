@@ -3,8 +3,10 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "autograd/autocast.hpp"
 #include "core/parallel.hpp"
 #include "tools/evaluate/predictions.hpp"
+#include "tools/precision.hpp"
 #include "tools/program.hpp"
 #include "tools/train/data_sets.hpp"
 #include "tools/train/interrupt.hpp"
@@ -25,7 +27,8 @@ struct Options {
   int crops = 1;
   std::int64_t batch = 128, limit = 0;
   int workers = 1, threads = 0;
-  bool dense = false, mirror = false, per_class = false, skip_bad = false, as_json = false, quiet = false;
+  bool dense = false, mirror = false, per_class = false, skip_bad = false, as_json = false, quiet = false, amp = false,
+       tf32 = false;
 };
 
 /// A network to be judged, alone or in an ensemble.
@@ -148,7 +151,8 @@ json to_json(const Evaluation& e) {
 }
 
 void evaluate_weights(const Options& o) {
-  (void)chosen_device(o.device);  // before anything is read
+  // Refused before anything is read.
+  const Autocast precision(compute_on(chosen_device(o.device), o.amp, o.tf32));
   check<UsageError>(o.batch > 0, "--batch: must be positive, got {}", o.batch);
   if (o.threads > 0) reading_options([&] { set_num_threads(o.threads); });
   std::vector<Judgement> judgements;
@@ -253,6 +257,8 @@ void add_eval(Command app) {
   out(command.add_option("--workers", o->workers, "threads that prepare images"));
   out(command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)"));
   out(command.add_option("--device", o->device, "cpu or cuda"));
+  out(command.add_flag("--amp", o->amp, kAmpHelp));
+  out(command.add_flag("--tf32", o->tf32, kTf32Help));
   out(command.add_flag("-q,--quiet", o->quiet, "show no progress"));
   out(command.add_flag("--json", o->as_json, "print one JSON object"));
   command.callback([o] { evaluate_weights(*o); });

@@ -4,6 +4,7 @@
 
 #include "core/isa.hpp"
 #include "core/parallel.hpp"
+#include "tools/precision.hpp"
 #include "tools/program.hpp"
 #include "tools/train/config_options.hpp"
 #include "tools/train/trainer.hpp"
@@ -45,8 +46,7 @@ void train(Command command, const Options& o) {
   const Device device = chosen_device(o.device);
   const RunFolder folder(o.out);
   const TrainConfig config = o.resume ? resumed_config(command, folder, o.asked) : asked_config(command, o.asked);
-  check<DeviceError>(!config.amp || device.type == DeviceType::cuda,
-                     "--amp: mixed precision needs a CUDA device; add --device cuda");
+  (void)compute_on(device, config.amp, config.tf32);  // refused before the folder is touched
   if (o.resume) {
     check<FileError>(folder.has_checkpoint(),
                      "{}: no checkpoint yet, the run stopped in its first epoch; start it again without --resume",

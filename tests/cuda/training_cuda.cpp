@@ -11,12 +11,11 @@
 #include "cuda/runtime.hpp"
 #include "nn/captured_step.hpp"
 #include "nn/losses.hpp"
-#include "nn/optim/adam.hpp"
-#include "nn/optim/clip.hpp"
 #include "nn/optim/sgd.hpp"
 #include "ops/dropout/dropout.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
+#include "tests/cuda/pictures.hpp"
 #include "tests/harness/paths.hpp"
 #include "zoo/registry.hpp"
 
@@ -24,27 +23,7 @@ namespace gradus {
 namespace {
 
 using test::kCuda;
-
-/// Ten classes of small pictures that a network can tell apart: coloured waves under noise.
-struct Pictures {
-  Tensor images, labels;
-  Pictures(std::int64_t n, std::int64_t size, std::int64_t classes, std::uint64_t seed) {
-    Generator generator{seed, 0};
-    images = empty({n, 3, size, size}, {.format = Format::channels_last});
-    normal_(images, 0, 0.3, generator);
-    labels = empty({n}, {.dtype = DType::i64});
-    float* p = images.data<float>();
-    for (std::int64_t i = 0; i < n; ++i) {
-      const std::int64_t label = i % classes;
-      labels.data<std::int64_t>()[i] = label;
-      for (std::int64_t h = 0; h < size; ++h)
-        for (std::int64_t w = 0; w < size; ++w)
-          for (std::int64_t c = 0; c < 3; ++c)
-            p[((i * size + h) * size + w) * 3 + c] += static_cast<float>(
-                std::sin(static_cast<double>((label + 1) * (c == 0 ? h : w)) * 0.4 + static_cast<double>(c)));
-    }
-  }
-};
+using test::Pictures;
 
 /// The first n of 32 pictures of CIFAR-10 (tests/files/cifar), about -2 .. 2.
 Pictures cifar_pictures(std::int64_t n) {
@@ -268,36 +247,6 @@ TEST_CASE("families: a step of a small net of each family has the CPU's loss, gr
     const Pictures batch(4, f.size, 10, 4);
     check_step(f.model, f.options, batch, DType::f32, f.f32);
     check_step(f.model, f.options, batch, DType::f64, kF64);
-  }
-}
-
-TEST_CASE("optimizer: every optimiser's steps, clipping and averaging are the CPU's") {
-  const auto run = [](Device device, DType dtype, int kind) {
-    manual_seed(1);
-    const auto net = zoo::build("mlp", {.classes = 4, .image_size = 6});
-    net->to(dtype);
-    net->to(device);
-    const auto groups = optim::one_group(*net);
-    std::unique_ptr<optim::Optimizer> optimizer;
-    if (kind == 0)
-      optimizer = std::make_unique<optim::Sgd>(
-          groups, optim::SgdOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 1e-2, .nesterov = true});
-    if (kind == 1) optimizer = std::make_unique<optim::Adam>(groups, optim::AdamOptions{.lr = 0.01, .amsgrad = true});
-    if (kind == 2) optimizer = std::make_unique<optim::Sgd>(groups, optim::SgdOptions{.lr = 0.1});
-    const Pictures batch(6, 6, 4, 5);
-    for (int i = 0; i < 3; ++i) {
-      optimizer->zero_grad();
-      backward(cross_entropy((*net)(to(to(batch.images, dtype), device)), to(batch.labels, device)));
-      optim::clip_grad_norm(net->parameters(), 0.5);
-      optimizer->step();
-    }
-    std::vector<Tensor> all;
-    for (const NamedState& s : net->state()) all.push_back(to(s.tensor->detach(), kCpu));
-    return all;
-  };
-  for (int kind = 0; kind < 3; ++kind) {
-    test::check_same(run(kCuda, DType::f64, kind), run(kCpu, DType::f64, kind), 1e-9);
-    test::check_same(run(kCuda, DType::f32, kind), run(kCpu, DType::f32, kind), 5e-4);  // Adam enlarges small gradients
   }
 }
 

@@ -21,7 +21,7 @@ using nlohmann::json;
   X(data) X(data_dir) X(classes) X(skip_bad) X(augment) X(mixup) X(cutmix) X(size) X(limit) X(limit_val) \
   X(epochs) X(batch) X(accumulate) X(optimizer) X(lr) X(schedule) X(warmup) X(warmup_lr) X(momentum) X(nesterov) \
   X(weight_decay) X(decay_all) X(label_smoothing) X(aux_weight) X(clip_norm) X(filter_rms) X(ema) X(early_stop) \
-  X(amp) X(seed) X(workers) X(threads) X(histograms)
+  X(amp) X(tf32) X(seed) X(workers) X(threads) X(histograms)
 // clang-format on
 
 void to_json(json& j, const TrainConfig& v) {

@@ -52,6 +52,7 @@ struct TrainConfig {
   double ema = 0;               // decay of the weight average; 0: off
   std::int64_t early_stop = 0;  // stop after so many epochs without a better top-1; 0: off
   bool amp = false;             // forward in bf16, on a CUDA device (autograd/autocast.hpp)
+  bool tf32 = false;            // products of f32 in TF32, on a CUDA device
   std::uint64_t seed = 0;
 
   int workers = 1;

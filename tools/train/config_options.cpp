@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tools/precision.hpp"
 #include "tools/program.hpp"
 #include "tools/train/recipes.hpp"
 #include "tools/train/run_folder.hpp"
@@ -69,7 +70,8 @@ void add_config_options(Command command, ConfigOptions& o) {
                          "scale filters back to this root mean square, as ZFNet's were (0: off)"));
   how(command.add_option("--ema", c.ema, "decay of an average of the weights, which is what is evaluated (0: off)"));
   how(command.add_option("--early-stop", c.early_stop, "stop after so many epochs without a better top-1 (0: off)"));
-  how(command.add_flag("--amp", c.amp, "mixed precision: products and activations in bf16 (cuda)"));
+  how(command.add_flag("--amp", c.amp, kAmpHelp));
+  how(command.add_flag("--tf32", c.tf32, kTf32Help));
   how(command.add_option("--seed", c.seed, "the same seed gives the same network, to the bit"));
 
   run(command.add_option("--workers", c.workers, "threads that prepare batches"));

@@ -89,6 +89,7 @@ Evaluation Scorer::result() const {
 }
 
 void move_to(data::Batch& batch, Device device) {
+  if (batch.bytes) batch.images = batch.bytes->upload(device);
   for (Tensor* t : {&batch.images, &batch.labels, &batch.targets})
     if (t->defined()) *t = to(*t, device);
 }

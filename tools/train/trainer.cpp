@@ -11,6 +11,7 @@
 #include "nn/files/weights.hpp"
 #include "nn/losses.hpp"
 #include "nn/optim/clip.hpp"
+#include "tools/precision.hpp"
 #include "tools/train/load_model.hpp"
 #include "tools/train/preprocess.hpp"
 #include "tools/train/report.hpp"
@@ -80,6 +81,7 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
   check(c.label_smoothing >= 0 && c.label_smoothing <= 1, "--label-smoothing: must be in [0, 1], got {}",
         c.label_smoothing);
   if (c.threads > 0) set_num_threads(c.threads);
+  precision_ = compute_on(device_, c.amp, c.tf32);
   const bool small = c.data != "imagefolder";
   const zoo::ModelInfo& info = zoo::find_model(c.model, small);  // an unknown name shows before the data are read
   model_name_ = zoo::canonical_name(c.model, small);
@@ -106,6 +108,10 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
   if (c.ema > 0) ema_ = std::make_unique<Ema>(*model_, c.ema);
   parameters_ = model_->parameters();
 
+  // Images of one size cross to the device as bytes, and are cropped and normalised there.
+  const auto as_bytes = [&](const data::Pipeline& pipeline) {
+    return device_.type == DeviceType::cuda && data_.small && pipeline.only_places();
+  };
   train_loader_ = std::make_unique<data::Loader>(
       data_.train, data_.train_pipeline,
       data::LoaderOptions{.batch = c.batch,
@@ -113,9 +119,11 @@ Trainer::Trainer(const TrainConfig& config, Device device) : config_(config), de
                           .drop_last = data_.train->size() >= c.batch,  // batch norm dislikes a small last batch
                           .seed = c.seed,
                           .workers = c.workers,
-                          .endless = true});
-  val_loader_ = std::make_unique<data::Loader>(data_.validation, data_.eval_pipeline,
-                                               data::LoaderOptions{.batch = c.batch, .workers = c.workers});
+                          .endless = true,
+                          .bytes = as_bytes(data_.train_pipeline)});
+  val_loader_ = std::make_unique<data::Loader>(
+      data_.validation, data_.eval_pipeline,
+      data::LoaderOptions{.batch = c.batch, .workers = c.workers, .bytes = as_bytes(data_.eval_pipeline)});
   rate_ = make_schedule(c, (train_loader_->batches() + c.accumulate - 1) / c.accumulate);
 }
 
@@ -268,7 +276,7 @@ void Trainer::train_epoch(const RunFolder& folder, Progress& progress, const Int
 }
 
 Trainer::Forward Trainer::forward(const data::Batch& batch) {
-  const Autocast precision(config_.amp ? DType::bf16 : DType::f32);
+  const Autocast precision(precision_);
   Heads heads = model_->forward_heads(batch.images);
   if (config_.aux_weight >= 0)
     for (Heads::Auxiliary& head : heads.auxiliary) head.loss_weight = config_.aux_weight;

@@ -102,6 +102,7 @@ class Trainer {
 
   TrainConfig config_;
   Device device_;
+  DType precision_ = DType::f32;  // what Autocast casts to
   DataSets data_;
   std::unique_ptr<Classifier> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
