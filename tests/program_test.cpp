@@ -8,6 +8,7 @@
 #include "data/image.hpp"
 #include "nn/files/files_test_support.hpp"
 #include "nn/files/safetensors.hpp"
+#include "ops/run.hpp"
 #include "tests/harness/program.hpp"
 
 using namespace gradus;
@@ -133,6 +134,10 @@ TEST_CASE("bench kernel: times every candidate that supports the problem, and te
   CHECK(contains(failure({"bench", "kernel", "relu"}, 2), "conv2d.forward"));
   CHECK(contains(failure({"bench", "kernel", "conv2d", "--shape", "8x8"}, 2), "8x64x56x56"));
   CHECK(contains(failure({"bench", "kernel", "conv2d", "--layers", "mlp"}, 2), "no convolutions"));
+  CHECK(contains(failure({"bench", "kernel", "relu", "--check"}, 2), "conv2d.backward_weight or matmul, got \"relu\""));
+  CHECK(contains(failure({"bench", "kernel", "conv2d", "--check", "--layers", "lenet5"}, 2), "not --layers"));
+  CHECK(contains(failure({"bench", "kernel", "matmul", "--check", "--shape", "8x8x8"}, 2), "such as 96x64"));
+  if (!kHasCuda) CHECK(contains(failure({"bench", "kernel", "conv2d", "--check"}, 2), "cmake --preset emulate"));
 }
 
 TEST_CASE("bench loader: a speed for every number of workers") {

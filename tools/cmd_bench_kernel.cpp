@@ -1,4 +1,5 @@
-// gradus bench kernel: every candidate of a kernel on one problem, or on each layer of a network.
+// gradus bench kernel: every candidate of a kernel on one problem, or on each layer of a network; with --check, what a
+// CUDA candidate's accesses to memory do.
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +14,9 @@
 #include "ops/matmul/matmul.hpp"
 #include "ops/peak.hpp"
 #include "ops/view/view.hpp"
+#include "tools/kernel_check.hpp"
 #include "tools/machine.hpp"
+#include "tools/precision.hpp"
 #include "tools/program.hpp"
 #include "tools/timing.hpp"
 #include "zoo/registry.hpp"
@@ -28,7 +31,8 @@ struct Options {
   std::int64_t stride = 1, padding = -1, dilation = 1, groups = 1, batch = 16;
   int threads = 0;
   double seconds = 0.2;
-  bool as_json = false;
+  bool as_json = false, check = false, tf32 = false;
+  std::string gpu = "H100", ptxas;
 };
 
 /// One convolution, and in how many layers of the network it stands.
@@ -48,6 +52,17 @@ Shape parse_shape(const char* option, const std::string& text) {
   check<UsageError>(read == 4 && end == static_cast<int>(text.size()) && least > 0 && most <= 65'536,
                     "{}: takes four sizes such as 8x64x56x56, got \"{}\"", option, text);
   return {n, c, h, w};
+}
+
+/// "96x64" as a matrix of 96 rows and 64 columns.
+Shape parse_matrix(const char* option, const std::string& text) {
+  long rows = 0, columns = 0;
+  int end = 0;
+  const int read = std::sscanf(text.c_str(), "%ldx%ld%n", &rows, &columns, &end);
+  check<UsageError>(read == 2 && end == static_cast<int>(text.size()) && std::min(rows, columns) > 0 &&
+                        std::max(rows, columns) <= 65'536,
+                    "{}: takes two sizes such as 96x64, got \"{}\"", option, text);
+  return {rows, columns};
 }
 
 std::string label_of(const Shape& x, const Shape& w, const Conv2dOptions& o) {
@@ -103,8 +118,8 @@ std::vector<Problem> problems_of(const Options& o) {
   return recorder.problems;
 }
 
-/// Largest difference from the reference, of the reference's largest magnitude; on as few images as the candidate takes,
-/// because the reference is as slow as it is plain.
+/// Largest difference from the reference, of the reference's largest magnitude; on as few images as the candidate
+/// takes, because the reference is as slow as it is plain.
 double error_of(const Problem& p, std::size_t kernel, const std::string& candidate, Device device, DType dtype) {
   Shape few = p.x;
   KernelCase c;
@@ -165,6 +180,7 @@ void bench(const Options& o) {
   const std::vector<Problem> problems = reading_options([&] { return problems_of(o); });
   check<UsageError>(!problems.empty(), "bench kernel: {} has no convolutions", o.layers);
   const Device device = chosen_device(o.device);
+  (void)compute_on(device, false, o.tf32);
   const DType dtype = reading_options([&] { return dtype_from_name(o.dtype.c_str()); });
   const double flops = device == kCpu ? measure_flops() : device_gflops(device, dtype);
   const Bandwidth bandwidth = device == kCpu ? measure_bandwidth() : device_bandwidth(device);
@@ -234,6 +250,23 @@ void bench(const Options& o) {
     fmt::print("\nall layers: {:.2f} ms as chosen, {:.2f} ms by the fastest of each\n", chosen_ms, best_ms);
 }
 
+void check_accesses(const Options& o) {
+  gradus::check<UsageError>(o.kernel == "matmul" || o.kernel.starts_with("conv2d"),
+                            "bench kernel --check: takes conv2d, conv2d.forward, conv2d.backward_input, "
+                            "conv2d.backward_weight or matmul, got \"{}\"",
+                            o.kernel);
+  check<UsageError>(o.layers.empty(), "bench kernel --check: takes one problem (--shape, --weight), not --layers");
+  KernelCheck wanted;
+  wanted.kernel = o.kernel, wanted.gpu = o.gpu, wanted.ptxas = o.ptxas, wanted.as_json = o.as_json;
+  if (o.kernel == "matmul") {
+    wanted.x = parse_matrix("--shape", o.shape), wanted.weight = parse_matrix("--weight", o.weight);
+  } else {
+    const Problem p = reading_options([&] { return problems_of(o).front(); });
+    wanted.x = p.x, wanted.weight = p.weight, wanted.options = p.options;
+  }
+  if (!check_kernel(wanted)) fail<ValueError>("bench kernel --check: the kernels have faults, listed above");
+}
+
 }  // namespace
 
 void add_bench_kernel(Command parent) {
@@ -253,10 +286,22 @@ void add_bench_kernel(Command parent) {
   command.add_option("--groups", o->groups, "").show_default();
   command.add_option("--device", o->device, "cpu or cuda").show_default();
   command.add_option("--dtype", o->dtype, "f32; on cuda also bf16").show_default();
+  command.add_flag("--tf32", o->tf32, kTf32Help);
   command.add_option("--threads", o->threads, "threads that compute (0: as the machine has)").show_default();
   command.add_option("--seconds", o->seconds, "time for each candidate").show_default();
   command.add_flag("--json", o->as_json, "print one JSON object");
-  command.callback([o] { bench(*o); });
+  command.add_flag("--check", o->check,
+                   "look at every access of the CUDA candidates in emulation, in f32, TF32 and bf16, on 2x16x10x10 by "
+                   "24x16x3x3 if not told; also of matmul, 72x64 by 64x80");
+  command.add_option("--gpu", o->gpu, "whose occupancy --check tells: A100, H100, B200, …").show_default();
+  command.add_option("--ptxas", o->ptxas, "a file with the output of nvcc -Xptxas -v, for --check to tell registers");
+  command.callback([o, command] {
+    if (!o->check) return bench(*o);
+    const bool matrices = o->kernel == "matmul";
+    if (!command.given("--shape")) o->shape = matrices ? "72x64" : "2x16x10x10";
+    if (!command.given("--weight")) o->weight = matrices ? "64x80" : "24x16x3x3";
+    check_accesses(*o);
+  });
 }
 
 }  // namespace gradus::program
