@@ -1,7 +1,9 @@
 #include "autograd/engine.hpp"
 
 #include <doctest/doctest.h>
+
 #include <pthread.h>
+#include <limits>
 
 #include <cmath>
 #include <functional>
@@ -448,6 +450,20 @@ TEST_CASE("tape: long chains of saved tensors, shared nodes and diamonds are fre
     y = Tensor();
     half.clear();
   });
+}
+
+TEST_CASE("gradcheck: a gradient that is NaN is wrong") {
+  struct NotANumber final : Node {
+    const char* name() const override { return "not_a_number"; }
+    Grads backward(const Tensor& gy) override { return {gy * std::numeric_limits<double>::quiet_NaN()}; }
+    void release() override {}
+  };
+  const auto twice = [](const std::vector<Tensor>& in) {
+    const Tensor y = (in[0].detach() * 2);
+    attach(y, std::make_shared<NotANumber>(), {in[0]});
+    return y;
+  };
+  CHECK_THROWS_WITH_AS(gradcheck(twice, {leaf({1, 2})}), doctest::Contains("backward says nan"), GraphError);
 }
 
 TEST_CASE("gradcheck: finds a wrong rule and names input, place and both numbers") {

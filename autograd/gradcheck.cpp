@@ -65,7 +65,7 @@ void compare(const char* what, const OutputsFn& fn, const std::vector<Tensor>& i
       base[at] = kept;
       const double numeric = (above - below) / (2 * options.step);
       const double allowed = options.relative * std::max(std::abs(a[i]), std::abs(numeric)) + options.absolute;
-      if (std::abs(a[i] - numeric) > allowed)
+      if (!(std::abs(a[i] - numeric) <= allowed))  // so that a NaN is a difference
         fail<GraphError>("{}: input {} at {}: backward says {:.10g}, differences say {:.10g}\n  input  {}", what, k,
                          to_string(index), a[i], numeric, describe(x));
       for (int d = x.rank() - 1; d >= 0 && ++index[d] == x.shape()[d]; --d) index[d] = 0;
