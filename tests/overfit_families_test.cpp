@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
@@ -18,6 +19,7 @@
 #include "ops/upsample/upsample.hpp"
 #include "ops/view/view.hpp"
 #include "tests/harness/paths.hpp"
+#include "tests/harness/sanitizer.hpp"
 #include "zoo/registry.hpp"
 
 using namespace gradus;
@@ -121,9 +123,11 @@ TEST_CASE("overfit: each family classifies 32 real pictures without error within
       CHECK(errors(*net, pictures) > 0);
 
       constexpr int kCheckEvery = 5;
+      // Under a sanitizer the subject is memory and threads, which a few steps show as well.
+      const int steps = test::kSanitized ? 2 : row.steps;
       int step = 0, wrong = kImages;
       double loss = 0;
-      while (wrong > 0 && step < row.steps) {
+      while (wrong > 0 && step < steps) {
         const Tensor total = heads_loss(net->forward_heads(pictures.x), pictures.labels);
         adam.zero_grad();
         backward(total);
@@ -132,7 +136,8 @@ TEST_CASE("overfit: each family classifies 32 real pictures without error within
         if (++step % kCheckEvery == 0) wrong = errors(*net, pictures);
       }
       INFO("after " << step << " steps, loss " << loss);
-      CHECK(wrong == 0);
+      CHECK(std::isfinite(loss));
+      if (!test::kSanitized) CHECK(wrong == 0);
       MESSAGE(std::string(row.model), ": ", step, " steps");
     }
   }
