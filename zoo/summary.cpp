@@ -35,7 +35,7 @@ Shape input_shape(const ModelInfo& model, std::int64_t batch, const ModelOptions
 /// 1234567 -> "1,234,567"
 std::string grouped(std::int64_t n) {
   std::string digits = std::to_string(n);
-  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
+  for (std::size_t right = 3; right < digits.size(); right += 4) digits.insert(digits.size() - right, 1, ',');
   return digits;
 }
 

@@ -4,6 +4,10 @@ if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(GRADUS_CCACHE ccache)
   if(GRADUS_CCACHE)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${GRADUS_CCACHE})
+    if(GRADUS_PRECOMPILE)  # ccache caches what takes precompiled headers if it is told that these are no obstacle
+      set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+          CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${GRADUS_CCACHE})
+    endif()
   endif()
 endif()
 
@@ -31,12 +35,29 @@ set(GRADUS_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(GRADUS_ISA_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mbmi2
                             -mprefer-vector-width=512)
 
-# gradus_layer(name DEPENDS targets...)
+# gradus_precompile(target headers...)
+# Precompiles headers for a target's files, if GRADUS_PRECOMPILE. A file still includes what it needs: the presets other
+# than release build without.
+function(gradus_precompile target)
+  if(GRADUS_PRECOMPILE AND ARGN)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+      target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # for ccache
+    endif()
+    foreach(header IN LISTS ARGN)
+      if(header MATCHES "\\.hpp$" AND NOT header MATCHES "^<")
+        set(header "\"${header}\"")  # as #include has it, not relative to this folder
+      endif()
+      target_precompile_headers(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${header}>")
+    endforeach()
+  endif()
+endfunction()
+
+# gradus_layer(name DEPENDS targets... [PRIVATE targets...] [PRECOMPILE headers...])
 # Library gradus_<name> (alias gradus::<name>) from all .cpp below this folder but tests and benchmarks. A file named
 # *_simd.cpp is compiled once per instruction set, with GRADUS_ISA set to the set's name (see core/isa.hpp). Where the
 # build has CUDA, the .cu files join (see GradusCuda).
 function(gradus_layer name)
-  cmake_parse_arguments(arg "" "" "DEPENDS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "" "" "DEPENDS;PRIVATE;PRECOMPILE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$|/cuda/simt/")
   if(NOT GRADUS_BENCH)
@@ -57,6 +78,7 @@ function(gradus_layer name)
   target_include_directories(gradus_${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/gradus>)
   target_link_libraries(gradus_${name} PUBLIC ${arg_DEPENDS} PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:gradus_flags>)
+  gradus_precompile(gradus_${name} ${arg_PRECOMPILE})
   foreach(isa IN LISTS GRADUS_ISAS)
     target_compile_definitions(gradus_${name} PUBLIC GRADUS_HAS_${isa}=1)
   endforeach()
