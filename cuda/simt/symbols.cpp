@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <utility>
 
 #if defined(GRADUS_HAS_BACKTRACE)
 #include <backtrace.h>
@@ -100,11 +101,11 @@ std::string kernel_name(const void* kernel) {
   return symbol.empty() ? "(a kernel without a symbol)" : short_name(demangle(symbol.c_str()));
 }
 
-std::vector<SourceLine> source_lines([[maybe_unused]] std::uintptr_t address) {
-  std::vector<SourceLine> lines;
+namespace {
+
 #if defined(GRADUS_HAS_BACKTRACE)
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
+std::vector<SourceLine> lines_at(std::uintptr_t address) {
+  std::vector<SourceLine> lines;
   backtrace_pcinfo(
       state(), address,
       [](void* data, std::uintptr_t, const char* file, int line, const char* function) {
@@ -114,6 +115,24 @@ std::vector<SourceLine> source_lines([[maybe_unused]] std::uintptr_t address) {
         return 0;
       },
       [](void*, const char*, int) {}, &lines);
+  return lines;
+}
+#endif
+
+}  // namespace
+
+std::vector<SourceLine> source_lines([[maybe_unused]] std::uintptr_t address) {
+  std::vector<SourceLine> lines;
+#if defined(GRADUS_HAS_BACKTRACE)
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  // An instruction that the compiler has merged from several places has line 0: the line before it is near enough.
+  constexpr std::uintptr_t kFar = 64;  // bytes
+  for (std::uintptr_t back = 0; back <= kFar && back <= address; ++back) {
+    std::vector<SourceLine> found = lines_at(address - back);
+    if (back == 0 || (!found.empty() && found.front().line > 0)) lines = std::move(found);
+    if (lines.empty() || lines.front().line > 0) break;
+  }
 #endif
   return lines;
 }
