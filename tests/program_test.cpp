@@ -56,7 +56,7 @@ TEST_CASE("eval: prints images, top1 and top5") {
                                "--data-dir", small_data(), "--json"});
   REQUIRE_MESSAGE(r.status == 0, r.err);
   const json result = json::parse(r.out);
-  CHECK(result.at("images") == 100);
+  CHECK(result.at("images") == kTestImages);
   double best = 0;
   for (const json& epoch : read_log(whole_run())) best = std::max(best, epoch.at("val_top1").get<double>());
   CHECK(result.at("top1").get<double>() == doctest::Approx(best));

@@ -69,7 +69,8 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 const std::string& small_data() {
   static const TemporaryFolder folder;
   static const std::string path = [] {
-    const Result r = gradus_run({"data", "make", "--out", folder / "data", "--train", "320", "--test", "100"});
+    const Result r = gradus_run({"data", "make", "--out", folder / "data", "--train", std::to_string(kTrainImages),
+                                 "--test", std::to_string(kTestImages)});
     REQUIRE_MESSAGE(r.status == 0, r.err);
     return folder / "data";
   }();

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/harness/sanitizer.hpp"
 #include "tests/harness/temporary_folder.hpp"
 
 namespace gradus::test {
@@ -42,8 +43,9 @@ Result gradus_run(std::vector<std::string> arguments);
 std::string failure(std::vector<std::string> arguments, int status);
 bool contains(const std::string& text, const std::string& part);
 
-/// 320 training and 100 test images in CIFAR-10's form, made once.
+/// kTrainImages and kTestImages in CIFAR-10's form, made once.
 const std::string& small_data();
+constexpr int kTrainImages = kSanitized ? 64 : 320, kTestImages = kSanitized ? 20 : 100;
 /// `gradus train` on them for three epochs, into the folder `out`; options in `more` are added, or replace those there
 /// are.
 std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more = {});

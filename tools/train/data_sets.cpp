@@ -54,6 +54,12 @@ std::shared_ptr<const data::Dataset> limited(std::shared_ptr<const data::Dataset
   return std::make_shared<Subset>(std::move(source), limit);
 }
 
+/// The built-in pictures, drawn once; under a limit only those that are asked for.
+std::shared_ptr<const data::Dataset> drawn(const data::ShapesOptions& options, std::int64_t limit) {
+  return std::make_shared<data::MemoryDataset>(
+      data::in_memory(*limited(std::make_shared<data::Shapes>(options), limit)));
+}
+
 /// The class list and the data sets of FOLDER/train and FOLDER/val, or of FOLDER alone.
 void open_folders(const DataRequest& request, DataSets& sets) {
   const fs::path root = request.folder;
@@ -115,10 +121,8 @@ DataSets open_data(const DataRequest& request) {
     }
     if (name == "builtin") {
       normalize = "normalize(half)";
-      if (request.need_train)
-        sets.train = std::make_shared<data::MemoryDataset>(data::in_memory(data::Shapes({.size = 20'000})));
-      sets.validation =
-          std::make_shared<data::MemoryDataset>(data::in_memory(data::Shapes({.size = 2'000, .train = false})));
+      if (request.need_train) sets.train = drawn({.size = 20'000}, request.limit);
+      sets.validation = drawn({.size = 2'000, .train = false}, request.limit_val);
     } else {
       const data::Cifar kind = name == "cifar10" ? data::Cifar::k10 : data::Cifar::k100;
       normalize = "normalize(" + name + ")";
