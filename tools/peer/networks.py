@@ -497,6 +497,8 @@ def pretrained(name, classes):
             setattr(net, pool, nn.AdaptiveAvgPool2d(1))
     if hasattr(net, "test_time_pool"):
         net.test_time_pool = False
+    if name == "inceptionresnetv2":  # its dropout is a function: oracle.py could not turn it off
+        net.logits = lambda features: net.last_linear(net.avgpool_1a(features).flatten(1))
     return net
 
 
