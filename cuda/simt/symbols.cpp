@@ -6,13 +6,20 @@
 #include <link.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <mutex>
-#include <utility>
+#include <sstream>
+#include <system_error>
+#include <unordered_map>
 
 #if defined(GRADUS_HAS_BACKTRACE)
 #include <backtrace.h>
@@ -119,21 +126,45 @@ std::vector<SourceLine> lines_at(std::uintptr_t address) {
 }
 #endif
 
+/// What binutils' addr2line says, if it is there. libbacktrace does not find a function of a file whose address range
+/// encloses one of another file: templates that several files share make such ranges.
+std::vector<SourceLine> lines_by_addr2line(std::uintptr_t address) {
+  std::vector<SourceLine> lines;
+  const Module module = module_of(address);
+  std::error_code error;
+  const std::string path =
+      module.path == "/proc/self/exe" ? std::filesystem::read_symlink(module.path, error).string() : module.path;
+  if (path.empty() || path.find('\'') != std::string::npos) return lines;
+  const std::string command = fmt::format("addr2line -f -i -e '{}' {:#x} 2>/dev/null", path, address - module.begin);
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
+  if (!pipe) return lines;
+  std::string text;
+  char buffer[512];  // the stack may be a fiber's
+  while (const std::size_t n = std::fread(buffer, 1, sizeof buffer, pipe.get())) text.append(buffer, n);
+  std::istringstream in(text);  // the function's name, then file:line, from the innermost outwards
+  for (std::string function, place; std::getline(in, function) && std::getline(in, place);) {
+    const auto colon = place.rfind(':');
+    const int line = colon == std::string::npos ? 0 : std::atoi(place.c_str() + colon + 1);
+    if (line > 0) lines.push_back({place.substr(0, colon), line, short_name(demangle(function.c_str()))});
+  }
+  return lines;
+}
+
 }  // namespace
 
-std::vector<SourceLine> source_lines([[maybe_unused]] std::uintptr_t address) {
+std::vector<SourceLine> source_lines(std::uintptr_t address) {
   std::vector<SourceLine> lines;
-#if defined(GRADUS_HAS_BACKTRACE)
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
-  // An instruction that the compiler has merged from several places has line 0: the line before it is near enough.
-  constexpr std::uintptr_t kFar = 64;  // bytes
-  for (std::uintptr_t back = 0; back <= kFar && back <= address; ++back) {
-    std::vector<SourceLine> found = lines_at(address - back);
-    if (back == 0 || (!found.empty() && found.front().line > 0)) lines = std::move(found);
-    if (lines.empty() || lines.front().line > 0) break;
-  }
+#if defined(GRADUS_HAS_BACKTRACE)
+  lines = lines_at(address);
 #endif
+  if (lines.empty()) {
+    static std::unordered_map<std::uintptr_t, std::vector<SourceLine>> told;  // it takes a while
+    const auto [known, fresh] = told.try_emplace(address);
+    if (fresh) known->second = lines_by_addr2line(address);
+    lines = known->second;
+  }
   return lines;
 }
 
