@@ -215,6 +215,12 @@ void bench(const Options& o) {
         if (o.as_json) {
           rows.push_back({{"kernel", c.kernel},
                           {"problem", p.label},
+                          {"x", std::vector<std::int64_t>(p.x.begin(), p.x.end())},
+                          {"weight", std::vector<std::int64_t>(p.weight.begin(), p.weight.end())},
+                          {"stride", {p.options.stride.h, p.options.stride.w}},
+                          {"padding", {p.options.padding.h, p.options.padding.w}},
+                          {"dilation", {p.options.dilation.h, p.options.dilation.w}},
+                          {"groups", p.options.groups},
                           {"layers", p.layers},
                           {"candidate", name},
                           {"chosen", i == 0},

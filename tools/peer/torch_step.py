@@ -40,33 +40,42 @@ def loss_of(out, target):
 def measure(args, mode):
     torch.manual_seed(0)
     channels, height, width = map(int, args.input.split("x"))
-    model = build(args.model, args.classes, args.own_twin).train(not args.inference)
-    x = torch.randn(args.batch, channels, height, width)
-    target = torch.randint(0, args.classes, (args.batch,))
+    model = build(args.model, args.classes, args.own_twin).train(not args.inference).to(args.device)
+    x = torch.randn(args.batch, channels, height, width, device=args.device)
+    target = torch.randint(0, args.classes, (args.batch,), device=args.device)
+    cuda = args.device == "cuda"
     if "channels_last" in mode:
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     forward = torch.compile(model) if "compile" in mode else model
 
     def step():
-        if args.inference:
-            with torch.no_grad():
-                forward(x)
-            return
-        loss = loss_of(forward(x), target)
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.amp):
+            if args.inference:
+                with torch.no_grad():
+                    forward(x)
+                return
+            loss = loss_of(forward(x), target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+
+    def wait():
+        if cuda:
+            torch.cuda.synchronize()
 
     for _ in range(args.warmup):
         step()
     times = []
     for _ in range(args.steps):
+        wait()
         begin = time.perf_counter()
         step()
+        wait()
         times.append(time.perf_counter() - begin)
     median = statistics.median(times)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    # The device's allocator, or the process.
+    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(json.dumps({"engine": "torch " + torch.__version__, "model": args.model, "mode": mode, "batch": args.batch,
                       "threads": torch.get_num_threads(), "step_ms_median": round(median * 1e3, 3),
                       "images_per_second": round(args.batch / median, 2), "peak_mem_mib": round(peak, 1)}), flush=True)
@@ -79,6 +88,8 @@ if __name__ == "__main__":
     parser.add_argument("--input", default="3x224x224")
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--amp", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--mode", default="channels_last", help="eager, channels_last or compile")
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--warmup", type=int, default=2)
