@@ -80,7 +80,7 @@ TEST_CASE(
     CHECK(halves[i].at("train_loss").get<double>() ==
           doctest::Approx(whole[i].at("train_loss").get<double>()).epsilon(1e-4));
 
-  // 20 batches of 16 in groups of 8, 8 and 4 (under a sanitizer one of 5), with batch norm and augmentation.
+  // 20 batches of 16 in groups of 8, 8 and 4 (under a sanitizer 8 and 2), with batch norm and augmentation.
   const std::vector<std::string> groups{"--batch", "16", "--accumulate", "8", "--clip-norm", "1", "--ema", "0.9"};
   REQUIRE(gradus_run(training(folder / "left", groups)).status == 0);
   Process process(training(folder / "stopped", groups));

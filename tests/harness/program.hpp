@@ -45,7 +45,7 @@ bool contains(const std::string& text, const std::string& part);
 
 /// kTrainImages and kTestImages in CIFAR-10's form, made once.
 const std::string& small_data();
-constexpr int kTrainImages = kSanitized ? 80 : 320, kTestImages = kSanitized ? 20 : 100;
+constexpr int kTrainImages = kSanitized ? 160 : 320, kTestImages = kSanitized ? 20 : 100;
 /// `gradus train` on them for three epochs, into the folder `out`; options in `more` are added, or replace those there
 /// are.
 std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more = {});
