@@ -44,7 +44,7 @@ Tensor Prefetcher::send(const Tensor& x) {
   check<DeviceError>(x.device() == kCpu, "Prefetcher: sends from the cpu\n  x  {}", describe(x));
   const Tensor packed = x.is_dense() ? x.detach() : x.clone();
   set_device(device_.index);
-  const Tensor y = empty(packed.shape(), {.dtype = packed.dtype(), .device = device_, .format = packed.format()});
+  Tensor y = empty(packed.shape(), {.dtype = packed.dtype(), .device = device_, .format = packed.format()});
   if (packed.numel() == 0) return y;
   const Tensor ordered = packed.strides() == y.strides() ? packed : packed.clone(y.format());
   Buffer& buffer = free_buffer(ordered.bytes());

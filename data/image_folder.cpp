@@ -32,7 +32,7 @@ std::vector<fs::path> list(const fs::path& folder) {
 
 }  // namespace
 
-ImageFolder::ImageFolder(fs::path root, ImageFolderOptions options)
+ImageFolder::ImageFolder(const fs::path& root, ImageFolderOptions options)
     : classes_(std::move(options.classes)), skip_bad_(options.skip_bad) {
   std::error_code error;
   check<FileError>(fs::is_directory(root, error), "image folder: there is no folder {}", root.string());

@@ -25,7 +25,7 @@ class ImageFolder final : public Dataset {
  public:
   /// FileError if `root` is missing, holds no class folder, or one of them holds no picture (named), or is not in
   /// options.classes.
-  explicit ImageFolder(std::filesystem::path root, ImageFolderOptions options = {});
+  explicit ImageFolder(const std::filesystem::path& root, ImageFolderOptions options = {});
 
   std::int64_t size() const override { return static_cast<std::int64_t>(samples_.size()); }
   const std::vector<std::string>& classes() const override { return classes_.names(); }

@@ -356,6 +356,7 @@ Shapes::Shapes(ShapesOptions options) : options_(options) {
 const std::vector<std::string>& Shapes::classes() const {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> list;
+    list.reserve(std::size(kSolids));
     for (const Solid& solid : kSolids) list.emplace_back(solid.name);
     return list;
   }();

@@ -93,7 +93,7 @@ struct Rounds {
 struct AccessType {
   bool shared, write, atomic;
   int bytes;
-  auto operator<=>(const AccessType&) const = default;
+  auto operator<=>(const AccessType&) const = default;  // NOLINT(modernize-use-nullptr): of the comparison with 0
 };
 
 /// What one block has done so far at a site.
@@ -557,7 +557,8 @@ class Checker::Impl final : public Observer {
   static bool is_own_variable(std::uintptr_t p) {
     const auto within = [p](const void* v, std::size_t n) { return p - reinterpret_cast<std::uintptr_t>(v) < n; };
     return within(&threadIdx, sizeof threadIdx) || within(&blockIdx, sizeof blockIdx) ||
-           within(&blockDim, sizeof blockDim) || within(&gridDim, sizeof gridDim) || within(&executor, sizeof executor);
+           within(&blockDim, sizeof blockDim) || within(&gridDim, sizeof gridDim) ||
+           within(&executor, sizeof executor);  // NOLINT(bugprone-sizeof-expression): of the pointer itself
   }
 
   /// Does the array stand in the kernel, or in a function that was inlined where the access is?

@@ -19,6 +19,7 @@ namespace {
 
 extern "C" {
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the names that the compiler calls
 void __tsan_init() {}
 void __tsan_func_entry(void*) { gradus::simt::checked_entry(GRADUS_PC); }
 void __tsan_func_exit() {}
@@ -101,5 +102,6 @@ GRADUS_ATOMICS(8, std::uint8_t)
 GRADUS_ATOMICS(16, std::uint16_t)
 GRADUS_ATOMICS(32, std::uint32_t)
 GRADUS_ATOMICS(64, std::uint64_t)
+// NOLINTEND(bugprone-reserved-identifier)
 
 }  // extern "C"

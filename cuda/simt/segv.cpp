@@ -1,9 +1,9 @@
 #include "cuda/simt/segv.hpp"
 
-#include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <csignal>
 #include <cstdint>
 #include <mutex>
 

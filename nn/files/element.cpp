@@ -19,7 +19,7 @@ Tensor widen(Bytes data, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     Small value;
     std::memcpy(&value, data.data() + static_cast<std::size_t>(i) * sizeof(Small), sizeof(Small));
-    to[i] = value;
+    to[i] = value;  // NOLINT(bugprone-signed-char-misuse): int8 is a number here
   }
   return out;
 }
