@@ -15,7 +15,7 @@ std::vector<ParameterGroup> decay_weights_only(Module& module) {
   return {weights, rest};
 }
 
-Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr, StateNames kept) : kept_(std::move(kept)) {
+Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, double lr, StateNames kept) : kept_(std::move(kept)) {
   set_lr(lr);
   std::set<const Parameter*> seen;
   for (const ParameterGroup& group : groups) {

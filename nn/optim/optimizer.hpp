@@ -72,7 +72,7 @@ class Optimizer {
   /// ValueError for an empty list, a parameter named twice, a negative learning rate; DTypeError unless f32 or f64.
   /// `kept` names the state tensors per parameter, made of zeros; an empty name: none in that place.
   using StateNames = std::array<std::string, kMaxState>;
-  Optimizer(std::vector<ParameterGroup> groups, double lr, StateNames kept);
+  Optimizer(const std::vector<ParameterGroup>& groups, double lr, StateNames kept);
 
   /// Updates the slots that have a `grad`, with run_slots().
   virtual void update() = 0;
