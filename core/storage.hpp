@@ -8,6 +8,12 @@
 
 namespace gradus {
 
+/// What a kernel made of a storage's contents and may use again: each keeps the version with it. Freed with the
+/// storage.
+struct Derived {
+  virtual ~Derived() = default;
+};
+
 /// Owns its memory. `version` counts in-place writes, so that a tensor saved for backward notices being overwritten;
 /// `writer` names the operator that wrote last.
 class Storage {
@@ -23,6 +29,7 @@ class Storage {
 
   std::uint64_t version = 0;
   const char* writer = "";
+  std::shared_ptr<Derived> derived;
 
  private:
   void* data_;

@@ -92,6 +92,7 @@ class Tensor {
   void written(const char* writer) const;
   std::uint64_t version() const { return impl_->storage->version; }
   const char* last_writer() const { return impl_->storage->writer; }
+  Storage& storage() const { return *impl_->storage; }
 
   // The tape's pointer (autograd/node.hpp).
   const std::shared_ptr<Node>& node() const { return impl_->node; }

@@ -2,7 +2,7 @@
 
 #include "autograd/recompute.hpp"
 #include "nn/layers/activation.hpp"
-#include "nn/layers/batch_norm.hpp"
+#include "nn/layers/conv_bn.hpp"
 
 namespace gradus {
 
@@ -21,16 +21,30 @@ Tensor Sequential::forward(const Tensor& x) {
   return y;
 }
 
+template <class M>
+M* Sequential::child_if(std::size_t& next, std::size_t end) {
+  M* found = next < end ? dynamic_cast<M*>(children_[next].second.get()) : nullptr;
+  if (found) ++next;
+  return found;
+}
+
 Tensor Sequential::run(const Tensor& x, std::size_t begin, std::size_t end) {
   Tensor y = x;
-  for (std::size_t i = begin; i < end; ++i) {
-    auto* norm = dynamic_cast<BatchNorm2d*>(children_[i].second.get());
-    if (norm && i + 1 < end && dynamic_cast<ReLU*>(children_[i + 1].second.get())) {
+  for (std::size_t i = begin; i < end;) {
+    // A convolution, a batch norm and a ReLU, as many of them as stand here in that order.
+    std::size_t next = i;
+    auto* conv = child_if<Conv2d>(next, end);
+    auto* norm = child_if<BatchNorm2d>(next, end);
+    const bool relu = child_if<ReLU>(next, end) != nullptr;
+    if (conv && next > i + 1 && runs_as_one(norm)) {
+      y = conv_as_one(*conv, norm, y, {}, relu);
+    } else if (!conv && norm && relu) {
       y = norm->relu(y);
-      ++i;
     } else {
       y = (*children_[i].second)(y);
+      next = i + 1;
     }
+    i = next;
   }
   return y;
 }

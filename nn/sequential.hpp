@@ -38,7 +38,8 @@ class Sequential : public Module {
   bool empty() const { return children_.empty(); }
   Module& operator[](std::size_t i) { return *children_[i].second; }
 
-  /// The modules one after the other; a batch norm and the ReLU behind it run as one.
+  /// The modules one after the other; a batch norm and the ReLU behind it run as one, and evaluating without a tape so
+  /// do a convolution and the two (nn/layers/conv_bn.hpp).
   Tensor forward(const Tensor& x) override;
   /// Cuts the row behind the children with these indices, ascending; each part keeps its input only and runs again in
   /// backward. With none the row is whole.
@@ -50,6 +51,9 @@ class Sequential : public Module {
 
  private:
   Tensor run(const Tensor& x, std::size_t begin, std::size_t end);
+  /// Child number `next` if it is below `end` and an M, and steps over it; else null.
+  template <class M>
+  M* child_if(std::size_t& next, std::size_t end);
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   std::vector<std::size_t> cuts_;
 };

@@ -91,8 +91,8 @@ TEST_CASE("winograd: errors over the zoo's layers stay within stated bounds of f
     ConvShape shape{
         .N = 1, .C = l.in, .H = l.height, .W = l.width, .K = l.out, .R = 3, .S = 3, .P = l.height, .Q = l.width};
     shape.padding_h = shape.padding_w = 1;
-    const bool any = cpu::is_winograd(shape, 2) || cpu::is_winograd(shape, 4) || cpu::is_winograd_weight(shape, 2) ||
-                     cpu::is_winograd_weight(shape, 4);
+    const bool any = cpu::is_winograd(shape, 2, false) || cpu::is_winograd(shape, 4, false) ||
+                     cpu::is_winograd_weight(shape, 2) || cpu::is_winograd_weight(shape, 4);
     if (!any) continue;
     // Under a sanitizer, the small layers: they run the same code.
     if (test::kSanitized && l.in * l.out * l.height * l.width > 4'000'000) continue;
@@ -115,8 +115,8 @@ TEST_CASE("winograd: errors over the zoo's layers stay within stated bounds of f
     const auto backward_weight = [&] { return conv2d_weight_grad(x32, gy32, w.shape(), same); };
     for (const int tile : {2, 4}) {
       const std::string name = tile == 2 ? "winograd_f2x2" : "winograd_f4x4";
-      if (cpu::is_winograd(shape, tile)) check("conv2d.forward", name, forward, y);
-      if (cpu::is_winograd(shape, tile)) check("conv2d.backward_input", name, backward_input, gx);
+      if (cpu::is_winograd(shape, tile, false)) check("conv2d.forward", name, forward, y);
+      if (cpu::is_winograd(shape, tile, false)) check("conv2d.backward_input", name, backward_input, gx);
       if (cpu::is_winograd_weight(shape, tile)) check("conv2d.backward_weight", name, backward_weight, gw);
     }
     check("conv2d.forward", "direct", forward, y);

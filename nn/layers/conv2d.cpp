@@ -1,7 +1,6 @@
 #include "nn/layers/conv2d.hpp"
 
 #include "nn/init.hpp"
-#include "ops/conv2d/conv2d.hpp"
 #include "ops/conv_transpose2d/conv_transpose2d.hpp"
 
 namespace gradus {
@@ -44,10 +43,16 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, const Conv2dConfig& config) : 
   init::framework_default(weight, bias);
 }
 
-Tensor Conv2d::forward(const Tensor& x) {
-  return conv2d(
-      x, weight, bias,
-      {.stride = config_.stride, .padding = config_.padding, .dilation = config_.dilation, .groups = config_.groups});
+namespace {
+Conv2dOptions options_of(const Conv2dConfig& c) {
+  return {.stride = c.stride, .padding = c.padding, .dilation = c.dilation, .groups = c.groups};
+}
+}  // namespace
+
+Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight, bias, options_of(config_)); }
+
+Tensor Conv2d::with(const Tensor& x, const Conv2dEpilogue& epilogue) {
+  return observed(x, [&] { return conv2d(x, weight, bias, options_of(config_), epilogue); });
 }
 
 std::string Conv2d::options() const {

@@ -2,7 +2,7 @@
 // Convolution layers. Names, shapes and defaults as PyTorch's.
 
 #include "nn/module.hpp"
-#include "ops/pair.hpp"
+#include "ops/conv2d/conv2d.hpp"
 
 namespace gradus {
 
@@ -21,6 +21,8 @@ class Conv2d : public Module {
  public:
   Conv2d(std::int64_t in, std::int64_t out, const Conv2dConfig& config);
   Tensor forward(const Tensor& x) override;
+  /// The epilogue's scale, shift, residual and ReLU in the convolution's pass (ops/conv2d/conv2d.hpp).
+  Tensor with(const Tensor& x, const Conv2dEpilogue& epilogue);
   std::string type_name() const override { return "Conv2d"; }
   std::string options() const override;
   std::int64_t multiply_adds(const Tensor& x, const Tensor& y) const override;

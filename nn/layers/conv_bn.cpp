@@ -1,20 +1,34 @@
 #include "nn/layers/conv_bn.hpp"
 
+#include <tuple>
+
 #include "autograd/node.hpp"
-#include "ops/conv2d/conv2d.hpp"
+#include "ops/pointwise/unary.hpp"
 
 namespace gradus {
 
+// An observer is shown each layer.
+bool runs_as_one(const BatchNorm2d* bn) {
+  return !(bn && bn->is_training()) && !grad_enabled() && !ForwardObserver::current();
+}
+
+Tensor conv_as_one(Conv2d& conv, const BatchNorm2d* bn, const Tensor& x, const Tensor& residual, bool relu) {
+  Conv2dEpilogue epilogue{.residual = residual, .relu = relu};
+  if (bn) std::tie(epilogue.scale, epilogue.shift) = bn->scale_and_shift();
+  return conv.with(x, epilogue);
+}
+
 Tensor conv_bn_relu(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const Tensor& residual) {
-  // An observer is shown each layer.
-  const bool fused =
-      x.device().type == DeviceType::cuda && !bn.is_training() && !grad_enabled() && !ForwardObserver::current();
-  if (!fused) return residual.defined() ? bn.add_relu(conv(x), residual) : bn.relu(conv(x));
-  const auto [scale, shift] = bn.scale_and_shift();
-  const Conv2dConfig& c = conv.config();
-  return conv2d(x, conv.weight, conv.bias,
-                {.stride = c.stride, .padding = c.padding, .dilation = c.dilation, .groups = c.groups},
-                {.scale = scale, .shift = shift, .residual = residual, .relu = true});
+  if (runs_as_one(&bn)) return conv_as_one(conv, &bn, x, residual, true);
+  return residual.defined() ? bn.add_relu(conv(x), residual) : bn.relu(conv(x));
+}
+
+Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x) {
+  return runs_as_one(&bn) ? conv_as_one(conv, &bn, x, {}, false) : bn(conv(x));
+}
+
+Tensor conv_relu(Conv2d& conv, const Tensor& x) {
+  return runs_as_one(nullptr) ? conv_as_one(conv, nullptr, x, {}, true) : relu(conv(x));
 }
 
 }  // namespace gradus

@@ -1,14 +1,25 @@
 #pragma once
-// A convolution and the batch norm behind it.
+// A convolution and what stands behind it: batch norm, residual, ReLU.
+//
+// Evaluating without a tape they run in one pass: the batch norm, as scale and shift, the residual and the ReLU are the
+// convolution's epilogue. Otherwise they are layers one after the other, and so they are where an observer watches.
 
 #include "nn/layers/batch_norm.hpp"
 #include "nn/layers/conv2d.hpp"
 
 namespace gradus {
 
-/// relu(bn(conv(x)) [+ residual]). Evaluating on CUDA without a tape it is one pass: the batch norm, as scale and
-/// shift, the residual and the ReLU are the convolution's epilogue. Otherwise the two layers one after the other.
+/// relu(bn(conv(x)) [+ residual]).
 Tensor conv_bn_relu(Conv2d& conv, BatchNorm2d& bn, const Tensor& x, const Tensor& residual = {});
+/// bn(conv(x)).
+Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x);
+/// relu(conv(x)).
+Tensor conv_relu(Conv2d& conv, const Tensor& x);
+
+/// Whether a convolution and `bn` (null: none) run in one pass now.
+bool runs_as_one(const BatchNorm2d* bn);
+/// [relu]([bn](conv(x)) [+ residual]) in one pass, evaluating.
+Tensor conv_as_one(Conv2d& conv, const BatchNorm2d* bn, const Tensor& x, const Tensor& residual, bool relu);
 
 struct ConvBnConfig {
   Pair kernel = 1;

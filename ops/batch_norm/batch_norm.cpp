@@ -344,6 +344,47 @@ void follow(const Tensor& running, const std::vector<double>& batch, double fact
   }
 }
 
+/// The moments of a dense block's first channels, kept with the block.
+struct BlockMoments final : Derived {
+  std::uint64_t version;
+  const void* first;  // element
+  DType dtype;
+  std::int64_t rows, stride;
+  Moments moments;
+};
+
+/// Statistics of x. Every layer of a dense block reads the channels that the one before it read, and a few more: only
+/// those are new.
+template <class T>
+Moments moments_of(const Tensor& x, std::int64_t rows, std::int64_t channels) {
+  const std::int64_t stride = row_stride(x);
+  Storage& storage = x.storage();
+  auto kept = std::dynamic_pointer_cast<BlockMoments>(storage.derived);
+  if (kept && (kept->version != storage.version || kept->first != x.data_ptr() || kept->dtype != x.dtype() ||
+               kept->rows != rows || kept->stride != stride))
+    kept = nullptr;
+  const auto known = kept ? static_cast<std::int64_t>(kept->moments.mean.size()) : 0;
+  const auto n = static_cast<std::size_t>(channels);
+  if (kept && known >= channels) {
+    Moments moments = kept->moments;
+    moments.mean.resize(n), moments.m2.resize(n);
+    return moments;
+  }
+  Moments moments = batch_norm_stats(x.data<T>() + known, rows, channels - known, stride);
+  if (kept) {
+    const Moments& before = kept->moments;
+    moments.mean.insert(moments.mean.begin(), before.mean.begin(), before.mean.end());
+    moments.m2.insert(moments.m2.begin(), before.m2.begin(), before.m2.end());
+  }
+  if (stride > channels) {
+    kept = std::make_shared<BlockMoments>();
+    kept->version = storage.version, kept->first = x.data_ptr(), kept->dtype = x.dtype();
+    kept->rows = rows, kept->stride = stride, kept->moments = moments;
+    storage.derived = kept;
+  }
+  return moments;
+}
+
 }  // namespace
 
 Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
@@ -391,7 +432,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
       if constexpr (kOnCpu<T>) {
         std::vector<double> mean, var;
         if (options.training) {
-          Moments moments = batch_norm_stats(x.data<T>(), rows, channels, row_stride(x));
+          Moments moments = moments_of<T>(x, rows, channels);
           mean = std::move(moments.mean);
           var = std::move(moments.m2);
           for (double& v : var) v /= static_cast<double>(moments.count);

@@ -248,6 +248,26 @@ TEST_CASE("batch_norm: an incoming gradient that somebody holds is left alone") 
   CHECK(seed.to_vector<float>() == before);
 }
 
+TEST_CASE("batch_norm: of a dense block's channels only the new ones are looked at, unless somebody wrote") {
+  Generator generator{1, 0};
+  const Tensor block = random({3, 30, 5, 4}, DType::f32, generator);
+  const auto first = [&](std::int64_t channels) { return block.as_strided({3, channels, 5, 4}, block.strides(), 0); };
+  const auto normalised = [](const Tensor& x) { return batch_norm(x, {}, {}, {}, {}, {.training = true}); };
+  const auto check_fresh = [&](const Tensor& x) {  // against a copy, of which nothing is known
+    const auto got = normalised(x).to_vector<double>(), want = normalised(x.clone()).to_vector<double>();
+    for (std::size_t i = 0; i < want.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
+  };
+  for (const std::int64_t channels : {10, 14, 29, 14, 30}) check_fresh(first(channels));
+  CHECK(block.storage().derived != nullptr);
+  Tensor writable = block;
+  writable.copy_(random({3, 30, 5, 4}, DType::f32, generator));
+  for (const std::int64_t channels : {14, 30}) check_fresh(first(channels));
+  // Channels from elsewhere in the block, and other rows.
+  check_fresh(narrow(block, 1, 5, 14));
+  check_fresh(narrow(block, 0, 0, 2));
+  check_fresh(narrow(narrow(block, 0, 0, 2), 1, 0, 14));
+}
+
 TEST_CASE("batch_norm: an empty batch passes outside training") {
   const Tensor x = zeros({0, 3, 4, 4});
   set_requires_grad(x);

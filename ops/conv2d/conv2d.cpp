@@ -115,6 +115,16 @@ void run_kernel(const Operands& operands, const Problem& p, const Candidates<Pro
       cpu.kernel(), operands, [&] { cpu.run(p); }, std::forward<Cuda>(cuda));
 }
 
+/// The storage beside which packed weights are kept: that of the operator's own operand, not of a copy `used`, while
+/// gradients are off; with them the weight is about to change, and what was kept is freed.
+Storage* kept_with(const Tensor& weight, const Tensor& used) {
+  Storage& storage = weight.storage();
+  if (weight.device().type != DeviceType::cpu || !used.shares_storage(weight)) return nullptr;
+  if (!grad_enabled()) return &storage;
+  storage.derived.reset();
+  return nullptr;
+}
+
 Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
   return empty(shape, {.dtype = like.dtype(), .device = like.device(), .format = Format::channels_last});
 }
@@ -181,8 +191,7 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
     fail<ShapeError>("conv2d: bias is [{}], one for each output channel\n{}", c.K, operands());
   check_epilogue(c, x, epilogue);
   const bool taped = bias.defined() ? recording({x, weight, bias}) : recording({x, weight});
-  const bool fused = x.device().type == DeviceType::cuda && !taped && !records(epilogue);
-  if (any(epilogue) && !fused) return finished(conv2d(x, weight, bias, options), epilogue);
+  if (any(epilogue) && (taped || records(epilogue))) return finished(conv2d(x, weight, bias, options), epilogue);
 
   const Tensor y = channels_last_empty({c.N, c.K, c.P, c.Q}, x);
   const Tensor xd = dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
@@ -197,7 +206,8 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
                       wd.data_ptr(),
                       pointer(bd),
                       y.data_ptr(),
-                      {pointer(scale), pointer(shift), pointer(residual), epilogue.relu}};
+                      {pointer(scale), pointer(shift), pointer(residual), epilogue.relu},
+                      kept_with(weight_any, wd)};
   run_kernel({x, weight, bias, y}, p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();

@@ -11,6 +11,8 @@
 //   y       [N, K, P, Q]   P = (H + 2 padding - dilation (R-1) - 1) / stride + 1, rounded down; Q likewise from W, S
 //
 // In memory results are channels-last; operands in another format are converted first. f32 or f64, one dtype for all.
+// With NoGrad the CPU packs a weight once and keeps that beside it, another 1 to 4 times its bytes, until it is written
+// or freed, or until a convolution with gradients enabled uses it.
 // N may be 0. groups = C = K is a depthwise convolution. Differentiable any number of times.
 //
 // Errors. ShapeError: an operand that is not 4-D (bias: 1-D), channels that do not match or divide by groups, an empty
@@ -39,7 +41,7 @@ struct Conv2dEpilogue {
 };
 
 /// [relu](scale · conv2d(x, weight, bias) + shift + residual): evaluation's batch norm, residual and activation. In one
-/// pass on CUDA where no tape records; elsewhere by operators, one after the other, with the gradients they have.
+/// pass where no tape records; else by operators, one after the other, with the gradients they have.
 /// Besides conv2d's, ShapeError for an operand of another shape, ValueError for scale without shift.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
               const Conv2dEpilogue& epilogue);

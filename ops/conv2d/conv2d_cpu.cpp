@@ -18,10 +18,25 @@ namespace {
 
 using std::int64_t;
 
+/// The epilogue of result y, in place, for channels [k0, k1) of pixels [begin, end).
+template <class T>
+void finish(const ConvEpilogue& e, const ConvShape& c, int64_t begin, int64_t end, int64_t k0, int64_t k1, T* y) {
+  if (!e.any()) return;
+  const T *scale = static_cast<const T*>(e.scale), *shift = static_cast<const T*>(e.shift),
+          *residual = static_cast<const T*>(e.residual);
+  for (int64_t pixel = begin; pixel < end; ++pixel)
+    for (int64_t k = k0; k < k1; ++k) {
+      T& value = y[pixel * c.K + k];
+      if (scale) value = value * scale[k] + shift[k];
+      if (residual) value += residual[pixel * c.K + k];
+      if (e.relu && value < 0) value = 0;
+    }
+}
+
 // ---- reference
 
 template <class T>
-void forward_reference(const ConvShape& c, const T* x, const T* w, const T* bias, T* y) {
+void forward_reference(const ConvShape& c, const T* x, const T* w, const T* bias, const ConvEpilogue& epilogue, T* y) {
   const int64_t depth = c.group_depth(), width = c.group_width();
   parallel_for(c.N * c.P, [&](int64_t np) {
     const int64_t n = np / c.P, p = np % c.P;
@@ -39,6 +54,7 @@ void forward_reference(const ConvShape& c, const T* x, const T* w, const T* bias
           }
         y[((n * c.P + p) * c.Q + q) * c.K + k] = static_cast<T>(sum);
       }
+    finish(epilogue, c, np * c.Q, (np + 1) * c.Q, 0, c.K, y);
   });
 }
 
@@ -169,7 +185,7 @@ int64_t backward_weight_im2col_workspace(const ConvShape& c) {
 }
 
 template <class T>
-void forward_im2col(const ConvShape& c, const T* x, const T* w, const T* bias, T* y) {
+void forward_im2col(const ConvShape& c, const T* x, const T* w, const T* bias, const ConvEpilogue& epilogue, T* y) {
   const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
   const int64_t pixels = c.P * c.Q, chunk = chunk_pixels<T>(c), chunks = (pixels + chunk - 1) / chunk;
   parallel_for(c.N * c.groups * chunks, [&](int64_t i) {
@@ -188,6 +204,7 @@ void forward_im2col(const ConvShape& c, const T* x, const T* w, const T* bias, T
       blas::gemm(false, true, end - begin, width, length, T(1), columns.data(), length, w + g * width * length, length,
                  T(1), out, c.K);
     }
+    finish(epilogue, c, n * pixels + begin, n * pixels + end, g * width, (g + 1) * width, y);
   });
 }
 
@@ -277,11 +294,11 @@ bool backward_weight_is_groups(const ConvBackwardWeight& p) {
 }
 template <int kTile>
 bool forward_is_winograd(const ConvForward& p) {
-  return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
+  return p.dtype == DType::f32 && is_winograd(p.shape, kTile, p.keep != nullptr);
 }
 template <int kTile>
 bool backward_input_is_winograd(const ConvBackwardInput& p) {
-  return p.dtype == DType::f32 && is_winograd(p.shape, kTile);
+  return p.dtype == DType::f32 && is_winograd(p.shape, kTile, false);
 }
 template <int kTile>
 bool backward_weight_is_winograd(const ConvBackwardWeight& p) {
@@ -326,11 +343,15 @@ const Candidates<ConvForward>& conv2d_forward() {
         forward_direct, workspace<forward_direct_workspace>},
        {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
         [](const ConvForward& p) {
-          typed(p, [&]<class T>(T) { forward_im2col(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), as<T>(p.y)); });
+          typed(p, [&]<class T>(T) {
+            forward_im2col(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), p.epilogue, as<T>(p.y));
+          });
         },
         workspace<forward_im2col_workspace<float>, forward_im2col_workspace<double>>},
        {"reference", "the definition, in double", always<ConvForward>, [](const ConvForward& p) {
-          typed(p, [&]<class T>(T) { forward_reference(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), as<T>(p.y)); });
+          typed(p, [&]<class T>(T) {
+            forward_reference(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), p.epilogue, as<T>(p.y));
+          });
         }}});
   return list;
 }

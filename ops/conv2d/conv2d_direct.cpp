@@ -7,6 +7,7 @@
 
 #include "core/parallel.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
+#include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
 
 namespace gradus::cpu {
@@ -123,14 +124,15 @@ void forward_direct(const ConvForward& f) {
   std::vector<int64_t> tap_offset;
   for (int64_t t = 0; t < taps; ++t) tap_offset.push_back(t * depth);
 
-  const int64_t group_size = packed_size(width, taps, depth);
-  const Workspace<float> packed(c.groups * group_size);
-  const int64_t blocks = ceil_div(width, conv_simd().block);
-  parallel_for(c.groups * blocks, [&](int64_t i) {
-    const int64_t g = i / blocks;
-    pack_block(packed.data() + g * group_size, w + g * width * taps * depth, width, i % blocks, tap_offset, depth,
-               taps * depth, 1);
+  const int64_t group_size = packed_size(width, taps, depth), blocks = ceil_div(width, conv_simd().block);
+  const PackedWeights packed(f, "direct", c.groups * group_size, [&](float* to) {
+    parallel_for(c.groups * blocks, [&](int64_t i) {
+      const int64_t g = i / blocks;
+      pack_block(to + g * group_size, w + g * width * taps * depth, width, i % blocks, tap_offset, depth, taps * depth,
+                 1);
+    });
   });
+  const ConvFinish finish(f.epilogue, y);
   std::vector<ConvGather> tasks;
   for (int64_t g = 0; g < c.groups; ++g) {
     // With patches, x is set when a task has made them.
@@ -138,7 +140,8 @@ void forward_direct(const ConvForward& f) {
     t.depth = depth;
     t.w = packed.data() + g * group_size;
     t.bias = bias ? bias + g * width : nullptr;
-    t.channels = width;
+    t.finish = f.epilogue.any() ? &finish : nullptr;
+    t.channel = g * width, t.channels = width;
     cut(t, c.P, blocks, tasks);
   }
   if (!patches) return run(tasks);

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "core/isa.hpp"
+#include "ops/conv2d/conv2d_finish.hpp"
 
 namespace gradus {
 
@@ -33,8 +34,10 @@ struct ConvGather {
   std::int64_t y_image, y_row, y_pixel;
   const float* w;  // packed
   std::int64_t taps_h, taps_w;
-  const float* bias;      // [channels] or null
-  std::int64_t channels;  // outputs' channels
+  const float* bias;         // [channels] or null
+  const ConvFinish* finish;  // null: the sum is the result
+  std::int64_t channel;      // of y, the first of `channels`: where finish's operands begin
+  std::int64_t channels;     // outputs' channels
   const ConvSegment* rows;
   const ConvSegment* columns;
   std::int64_t row_segments, column_segments;

@@ -5,6 +5,7 @@
 
 #include "core/parallel.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
+#include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
 
 namespace gradus::cpu {
@@ -46,14 +47,16 @@ void forward_groups(const ConvForward& f) {
   const int64_t depth = c.group_depth(), taps = c.R * c.S, blocks = ceil_div(c.K, conv_groups_simd().lanes);
   const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
   const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
-  const Workspace<float> packed(blocks * conv_groups_simd().lanes * taps * depth);
-  pack_lanes(packed.data(), c.K, taps, depth,
-             [&](int64_t k, int64_t t, int64_t d) { return w[(k * taps + t) * depth + d]; });
+  const PackedWeights packed(f, "lane_groups", blocks * conv_groups_simd().lanes * taps * depth, [&](float* to) {
+    pack_lanes(to, c.K, taps, depth, [&](int64_t k, int64_t t, int64_t d) { return w[(k * taps + t) * depth + d]; });
+  });
 
   ConvGather t = forward_gather(c, static_cast<const float*>(f.x), static_cast<float*>(f.y), rows, columns);
   t.depth = depth, t.channels = c.K;
   t.w = packed.data();
   t.bias = static_cast<const float*>(f.bias);
+  const ConvFinish finish(f.epilogue, t.y);
+  t.finish = f.epilogue.any() ? &finish : nullptr;
   std::vector<ConvGather> tasks;
   cut(t, c.P, blocks, tasks);
   run(tasks);

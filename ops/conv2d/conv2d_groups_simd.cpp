@@ -64,9 +64,9 @@ inline void tap(VecN (&acc)[PX], const float* x, std::int64_t x_step, const floa
 /// PX neighbouring pixels of a row, one vector of channels.
 template <int G, int PX, bool kAll>
 inline void tile(const ConvGather& t, const float* x, const float* w, const ConvSegment& row, const ConvSegment& column,
-                 float* y, const float* bias, std::int64_t lanes) {
+                 float* y, std::int64_t channel, std::int64_t lanes) {
   VecN acc[PX];
-  const VecN start = bias ? load_lanes<kAll>(bias, lanes) : VecN{};
+  const VecN start = t.bias ? load_lanes<kAll>(t.bias + channel, lanes) : VecN{};
   for (int j = 0; j < PX; ++j) acc[j] = start;
   for (std::int64_t r = 0; r < row.taps; ++r)
     for (std::int64_t s = 0; s < column.taps; ++s)
@@ -80,6 +80,8 @@ inline void tile(const ConvGather& t, const float* x, const float* w, const Conv
     else
       store_first(y + j * t.y_pixel, acc[j], lanes);
   }
+  if (t.finish)
+    for (int j = 0; j < PX; ++j) finish(*t.finish, channel, y + j * t.y_pixel, lanes);
 }
 
 /// All channels of PX neighbouring pixels: x of the tile comes from L1 but once.
@@ -88,11 +90,10 @@ void pixels(const ConvGather& t, const float* x, const ConvSegment& row, const C
   const std::int64_t w_block = t.taps_h * t.taps_w * G * kLanes;
   for (std::int64_t b = t.block_begin; b < t.block_end; ++b) {
     const std::int64_t c = b * kLanes, lanes = std::min<std::int64_t>(kLanes, t.channels - c);
-    const float* bias = t.bias ? t.bias + c : nullptr;
     if (lanes == kLanes)
-      tile<G, PX, true>(t, x + c, t.w + b * w_block, row, column, y + c, bias, lanes);
+      tile<G, PX, true>(t, x + c, t.w + b * w_block, row, column, y + c, c, lanes);
     else
-      tile<G, PX, false>(t, x + c, t.w + b * w_block, row, column, y + c, bias, lanes);
+      tile<G, PX, false>(t, x + c, t.w + b * w_block, row, column, y + c, c, lanes);
   }
 }
 

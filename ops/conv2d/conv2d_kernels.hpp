@@ -11,6 +11,8 @@
 
 namespace gradus {
 
+class Storage;
+
 /// One convolution: sizes, and how the window moves. P and Q follow from the rest by conv_output().
 struct ConvShape {
   std::int64_t N, C, H, W;  // x [N, C, H, W]
@@ -35,7 +37,7 @@ inline std::int64_t conv_output(std::int64_t size, std::int64_t window, std::int
 
 // Problems. All memory has the one dtype, f32 or f64; each kernel writes its whole result.
 /// What a forward kernel does to a result before it is written: y = act(scale[k] (x * w + bias[k]) + shift[k] +
-/// residual). With none of it, nothing. CUDA's kernels alone take one.
+/// residual). With none of it, nothing.
 struct ConvEpilogue {
   const void* scale = nullptr;  // [K], as is shift: f32, or f64 for f64. Both or neither
   const void* shift = nullptr;
@@ -49,6 +51,7 @@ struct ConvForward {  // y = x * w (+ bias)
   const void *x, *w, *bias;  // bias [K] or null
   void* y;
   ConvEpilogue epilogue = {};
+  Storage* keep = nullptr;  // of w, where packed weights may be kept for later calls; null: they are made each time
 };
 struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that saw x[n,h,w,c]
   ConvShape shape;
@@ -88,8 +91,9 @@ void backward_weight_packed(const ConvBackwardWeight&);
 std::int64_t forward_packed_workspace(const ConvShape&);
 std::int64_t backward_input_packed_workspace(const ConvShape&);
 std::int64_t backward_weight_packed_workspace(const ConvShape&);
-// winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32).
-bool is_winograd(const ConvShape&, int tile);
+// winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32). `kept`: the transformed
+// weights are kept from call to call.
+bool is_winograd(const ConvShape&, int tile, bool kept);
 bool is_winograd_weight(const ConvShape&, int tile);
 void forward_winograd_2(const ConvForward&);
 void forward_winograd_4(const ConvForward&);

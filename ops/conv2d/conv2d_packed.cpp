@@ -11,6 +11,7 @@
 
 #include "core/parallel.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
+#include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
 
 namespace gradus::cpu {
@@ -95,10 +96,10 @@ int64_t gather_workspace(int64_t pixels, int64_t taps, int64_t depth, int64_t co
 }
 
 /// Every output pixel's row: the sum over taps of its input pixel times the tap's weights. `at(i)` is the row of pixel
-/// i.
+/// i. `finish` is null where the sum is the result.
 template <class At>
 void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, int64_t depth, int64_t columns,
-            const float* bias, At&& at) {
+            const float* bias, const ConvFinish* finish, At&& at) {
   const PackedSimd& simd = packed_simd();
   const GatherPlan plan = gather_plan(pixels, depth, columns);
   const int64_t pixels_each = plan.pixels_each, panels_each = plan.panels_each, column_tasks = plan.column_tasks,
@@ -118,6 +119,7 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
     t.rows = count, t.columns = c1 - c0;
     t.out = out.data();
     t.start = bias ? bias + c0 : nullptr;
+    t.channel = c0;
     for (const Tap& tap : taps) {
       see(sight, tap.offset_h, tap.offset_w, begin, count, line.data());
       for (int64_t d = 0; d < depth; d += stretch) {
@@ -125,6 +127,7 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
         simd.across(line.data(), count, t.depth, simd.rows, a.data());
         for (const float*& from : line) from += t.depth;
         t.b = tap.b + c0 * depth + d * simd.columns;
+        if (&tap == &taps.back() && d + stretch >= depth) t.finish = finish;
         simd.multiply(t);
         t.add = true;
       }
@@ -165,20 +168,24 @@ void forward_packed(const ConvForward& f) {
   const float *x = static_cast<const float*>(f.x), *w = static_cast<const float*>(f.w);
   float* y = static_cast<float*>(f.y);
   const int64_t count = c.R * c.S, panels = ceil_div(c.K, simd.columns), panel = c.C * simd.columns;
-  const Workspace<float> packed(packed_weights(count, c.C, c.K)), zeros(c.C);
-  std::fill_n(zeros.data(), c.C, 0.f);
-  parallel_for(count * panels, [&](int64_t i) {
-    const int64_t t = i / panels, k0 = i % panels * simd.columns;
-    std::vector<const float*> line;
-    for (int64_t k = k0; k < std::min(k0 + simd.columns, c.K); ++k) line.push_back(w + (k * count + t) * c.C);
-    simd.across(line.data(), static_cast<int64_t>(line.size()), c.C, simd.columns, packed.data() + i * panel);
+  const PackedWeights packed(f, "packed", packed_weights(count, c.C, c.K), [&](float* to) {
+    parallel_for(count * panels, [&](int64_t i) {
+      const int64_t t = i / panels, k0 = i % panels * simd.columns;
+      std::vector<const float*> line;
+      for (int64_t k = k0; k < std::min(k0 + simd.columns, c.K); ++k) line.push_back(w + (k * count + t) * c.C);
+      simd.across(line.data(), static_cast<int64_t>(line.size()), c.C, simd.columns, to + i * panel);
+    });
   });
+  const Workspace<float> zeros(c.C);
+  std::fill_n(zeros.data(), c.C, 0.f);
   std::vector<Tap> taps;
   for (int64_t t = 0; t < count; ++t)
     taps.push_back({t / c.S * c.dilation_h - c.padding_h, t % c.S * c.dilation_w - c.padding_w,
                     packed.data() + t * panels * panel});
+  const ConvFinish finish(f.epilogue, y);
   gather({x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()}, c.N * c.P * c.Q, taps, c.C, c.K,
-         static_cast<const float*>(f.bias), [&](int64_t i) { return y + i * c.K; });
+         static_cast<const float*>(f.bias), f.epilogue.any() ? &finish : nullptr,
+         [&](int64_t i) { return y + i * c.K; });
 }
 
 void backward_input_packed(const ConvBackwardInput& f) {
@@ -202,7 +209,7 @@ void backward_input_packed(const ConvBackwardInput& f) {
     taps.push_back({c.padding_h - t / c.S * c.dilation_h, c.padding_w - t % c.S * c.dilation_w,
                     packed.data() + t * panels * panel});
   if (c.stride_h == 1 && c.stride_w == 1)
-    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, nullptr,
+    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, nullptr, nullptr,
                   [&](int64_t i) { return gx + i * c.C; });
   // Strided 1x1: the pixels of gy are those of x that were looked at; the others have no gradient.
   parallel_for(c.N * c.H, [&](int64_t nh) {
@@ -211,10 +218,11 @@ void backward_input_packed(const ConvBackwardInput& f) {
     for (int64_t v = 0; v < c.W; ++v)
       if (v % c.stride_w != 0 || v / c.stride_w >= c.Q) std::fill_n(row + v * c.C, c.C, 0.f);
   });
-  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, nullptr, [&](int64_t i) {
-    const int64_t q = i % c.Q, np = i / c.Q, p = np % c.P, n = np / c.P;
-    return gx + ((n * c.H + p * c.stride_h) * c.W + q * c.stride_w) * c.C;
-  });
+  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, nullptr, nullptr,
+         [&](int64_t i) {
+           const int64_t q = i % c.Q, np = i / c.Q, p = np % c.P, n = np / c.P;
+           return gx + ((n * c.H + p * c.stride_h) * c.W + q * c.stride_w) * c.C;
+         });
 }
 
 namespace {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "core/isa.hpp"
+#include "ops/conv2d/conv2d_finish.hpp"
 
 namespace gradus {
 
@@ -18,9 +19,11 @@ struct PackedProduct {
   const float* b;  // panels of columns, b_panel floats apart
   std::int64_t b_panel;
   std::int64_t depth, rows, columns;
-  float* const* out;   // a pointer to each row
-  const float* start;  // [columns], or null for zeros
-  bool add;            // to what out holds; start is not looked at
+  float* const* out;                   // a pointer to each row
+  const float* start;                  // [columns], or null for zeros
+  bool add;                            // to what out holds; start is not looked at
+  const ConvFinish* finish = nullptr;  // what is still done to the sum; null: nothing, or not yet
+  std::int64_t channel = 0;            // of y, the first column: where finish's operands begin
 };
 
 struct PackedSimd {

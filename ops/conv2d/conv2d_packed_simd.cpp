@@ -131,6 +131,9 @@ void tile(const PackedProduct& t, const float* a, const float* b, float* const* 
         store_first(to, acc[j][v], std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
     }
   }
+  if (t.finish)
+    for (std::int64_t j = 0; j < rows; ++j)
+      finish(*t.finish, t.channel + c, out[j] + c, std::min<std::int64_t>(columns, V * kLanes));
 }
 
 void multiply(const PackedProduct& t) {

@@ -26,6 +26,7 @@ struct TapWindow {
   const float* w;  // the block's weights at the first tap seen
   std::int64_t taps_h;
   std::int64_t runs, run;  // a row of taps as `runs` stretches of `run` consecutive floats of x
+  bool last;               // no stretch of depth follows
 };
 
 /// One tile: V vectors of channels at `out[j]` for PX pixels whose first visible tap is at pixel[j].
@@ -83,6 +84,9 @@ void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* 
         store_first(out[j] + k0 + v * kLanes, acc[j][v], n);
       }
   }
+  if (win.last && t.finish)
+    for (int j = 0; j < pixels; ++j)
+      finish(*t.finish, t.channel + k0, out[j] + k0, std::min<std::int64_t>(left, V * kLanes));
 }
 
 /// Pixels that share their taps, listed once and passed over by every block.
@@ -120,6 +124,7 @@ void blocks(const ConvGather& t, const ConvSegment& row, const ConvSegment& colu
       win.w = t.w + b * kBlock * taps * t.depth +
               ((row.tap0 * t.taps_w + column.tap0) * t.depth + d0) * (full ? kBlock : kLanes);
       win.taps_h = row.taps;
+      win.last = d0 + stretch >= t.depth;
       win.runs = joined ? (column.taps > 0) : column.taps;
       win.run = joined ? column.taps * t.depth : std::min(stretch, t.depth - d0);
       if (full)

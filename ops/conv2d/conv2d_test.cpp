@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "autograd/engine.hpp"
 #include "autograd/node.hpp"
@@ -117,6 +118,8 @@ void each_candidate(const Case& c, const Candidates<Problem>& list, DType dtype,
   Problem problem{};
   problem.shape = conv_shape(c);
   problem.dtype = dtype;
+  Storage anywhere(0, kCpu);
+  if constexpr (std::is_same_v<Problem, ConvForward>) problem.keep = grad_enabled() ? nullptr : &anywhere;
   for (const auto& candidate : list.all()) {
     if (!candidate.supports(problem)) continue;
     const std::string name = candidate.name, label = c.name;
@@ -143,6 +146,58 @@ TEST_CASE("conv2d: every candidate agrees with the reference, forward and backwa
       each_candidate(c, cpu::conv2d_backward_weight(), dtype,
                      [&] { return conv2d_weight_grad(x, gy, c.weight, c.options); });
     }
+}
+
+TEST_CASE("conv2d: every candidate finishes with the epilogue, its packed weights made or kept") {
+  for (const Case& c : kCases)
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const Tensor x = random(c.x, dtype, 1), w = random(c.weight, dtype, 2),
+                   residual = random(output_shape(c), dtype, 3);
+      const auto per_channel = [&](std::uint64_t seed) {
+        return random({c.weight[0]}, dtype, seed, Format::contiguous);
+      };
+      const Tensor bias = per_channel(4), scale = per_channel(5), shift = per_channel(6);
+      const Conv2dEpilogue all{.scale = scale, .shift = shift, .residual = residual, .relu = true};
+      const auto fn = [&] { return conv2d(x, w, bias, c.options, all); };
+      each_candidate(c, cpu::conv2d_forward(), dtype, fn);
+      each_candidate(c, cpu::conv2d_forward(), dtype, [&] { return conv2d(x, w, {}, c.options, {.relu = true}); });
+      const NoGrad keeps;
+      each_candidate(c, cpu::conv2d_forward(), dtype, fn);  // packs
+      each_candidate(c, cpu::conv2d_forward(), dtype, fn);  // finds what is kept
+      each_candidate(c, cpu::conv2d_forward(), dtype,
+                     [&] { return conv2d(x, w, bias, c.options, {.residual = residual}); });
+    }
+}
+
+TEST_CASE("conv2d: packed weights are kept while they are those of the weight, and no longer") {
+  const Tensor x = random({2, 64, 14, 14}, DType::f32, 1);
+  const Tensor w = random({64, 64, 3, 3}, DType::f32, 2), other = random({64, 64, 3, 3}, DType::f32, 3);
+  const Conv2dOptions o{.padding = 1};
+  const auto fresh = [&](const Tensor& weight) { return conv2d(x, weight.clone(), {}, o).to_vector<float>(); };
+  {
+    const NoGrad off;
+    const auto first = conv2d(x, w, {}, o).to_vector<float>();
+    CHECK(w.storage().derived != nullptr);
+    CHECK(first == fresh(w));
+    CHECK(conv2d(x, w, {}, o).to_vector<float>() == first);
+    // Written in place: packed again.
+    Tensor writable = w;
+    writable.copy_(other);
+    CHECK(conv2d(x, w, {}, o).to_vector<float>() == fresh(other));
+    // Two weights in one storage, each by itself.
+    const Tensor both = random({128, 64, 3, 3}, DType::f32, 4);
+    for (int again = 0; again < 2; ++again)
+      for (const int half : {0, 1}) {
+        const Tensor part = narrow(both, 0, half * 64, 64);
+        CHECK(conv2d(x, part, {}, o).to_vector<float>() == fresh(part));
+      }
+    // A weight in another memory order is copied in each call; nothing is kept for the copy.
+    const Tensor contiguous_weight = contiguous(other);
+    CHECK(difference(conv2d(x, contiguous_weight, {}, o), conv2d(x, other, {}, o)) < 4e-6);
+    CHECK(contiguous_weight.storage().derived == nullptr);
+  }
+  conv2d(x, w, {}, o);  // gradients are enabled: training goes on
+  CHECK(w.storage().derived == nullptr);
 }
 
 TEST_CASE("conv2d: known values, a cross-correlation with zero padding and a bias") {

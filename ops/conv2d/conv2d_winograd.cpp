@@ -9,6 +9,7 @@
 #include "core/parallel.hpp"
 #include "ops/conv2d/conv2d_packed.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
+#include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
 
 namespace gradus::cpu {
@@ -17,16 +18,16 @@ namespace {
 using std::int64_t;
 
 constexpr int64_t kBufferFloats = 256 << 10 >> 2;  // transformed input and output of a task: half an L2
-// What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them; and
-// memory for transformed weights: 36 floats for 9 on the larger tile.
-constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kMostWeights = 36 << 18;
+// What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them (few
+// where transformed weights are kept); and memory for transformed weights: 36 floats for 9 on the larger tile.
+constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kLeastPixelsKept = 700, kMostWeights = 36 << 18;
 // The weight gradient: in parts, each with sums of its own, of at most so many floats; and the depth of a product.
 constexpr int64_t kParts = 8, kMostSums = 1 << 20, kWeightTiles = 96;
 
 bool supports(const ConvShape& c) {
   return c.R == 3 && c.S == 3 && c.stride_h == 1 && c.stride_w == 1 && c.dilation_h == 1 && c.dilation_w == 1 &&
          c.groups == 1 && c.C % 16 == 0 && c.K % 16 == 0 && c.C >= kLeastChannels && c.K >= kLeastChannels &&
-         c.padding_h <= 2 && c.padding_w <= 2 && c.N * c.P * c.Q >= kLeastPixels;
+         c.padding_h <= 2 && c.padding_w <= 2;
 }
 
 /// Tiles of a task: few enough that their buffers stay in L2, enough to read each transformed weight for many. Where
@@ -47,16 +48,19 @@ int64_t convolve_workspace(int tile, int64_t N, int64_t P, int64_t Q, int64_t ch
   return (points * channels * depth + depth + tasks_at_once(ceil_div(tiles, each)) * task) * kFloatBytes;
 }
 
-/// y = x * w for the task's geometry; N images.
-void convolve(WinogradTask t, WinogradWeights w, int64_t N) {
+/// to[point][block][depth][lane], the transformed weights.
+int64_t weights_size(const WinogradWeights& w) { return points_of(w.tile) * w.channels * w.depth; }
+void transform_weights(WinogradWeights w, float* to) {
+  w.u = to;
+  parallel_for(w.channels / 16, [&](int64_t group) { winograd_simd().weights(w, group); });
+}
+
+/// y = x * w for the task's geometry and its weights u; N images.
+void convolve(WinogradTask t, int64_t N) {
   const int64_t points = points_of(t.tile);
-  const Workspace<float> u(points * t.channels * t.depth), zeros(t.depth);
-  w.u = u.data();
-  t.u = u.data();
+  const Workspace<float> zeros(t.depth);
   std::fill_n(zeros.data(), t.depth, 0.f);
   t.zeros = zeros.data();
-  parallel_for(t.channels / 16, [&](int64_t group) { winograd_simd().weights(w, group); });
-
   const int64_t tiles = tiles_of(t.tile, N, t.P, t.Q);
   const int64_t each = tiles_each(points, t.channels + t.depth, t.channels * t.depth);
   parallel_ranges(tiles, each, [&](int64_t begin, int64_t end) {
@@ -81,7 +85,12 @@ void forward(const ConvForward& f) {
   t.bias = static_cast<const float*>(f.bias);
   WinogradWeights w{kTile, static_cast<const float*>(f.w), 9 * c.C, 1, {}, c.K, c.C, nullptr};
   for (int tap = 0; tap < 9; ++tap) w.tap_offset[tap] = tap * c.C;
-  convolve(t, w, c.N);
+  const PackedWeights u(f, kTile == 2 ? "winograd_f2x2" : "winograd_f4x4", weights_size(w),
+                        [&](float* to) { transform_weights(w, to); });
+  t.u = u.data();
+  const ConvFinish finish(f.epilogue, t.y);
+  t.finish = f.epilogue.any() ? &finish : nullptr;
+  convolve(t, c.N);
 }
 
 template <int kTile>
@@ -95,7 +104,10 @@ void backward_input(const ConvBackwardInput& f) {
   t.depth = c.K, t.channels = c.C;
   WinogradWeights w{kTile, static_cast<const float*>(f.w), 1, 9 * c.C, {}, c.C, c.K, nullptr};
   for (int tap = 0; tap < 9; ++tap) w.tap_offset[tap] = (8 - tap) * c.C;
-  convolve(t, w, c.N);
+  const Workspace<float> u(weights_size(w));
+  transform_weights(w, u.data());
+  t.u = u.data();
+  convolve(t, c.N);
 }
 
 /// Each part sums some chunks of tiles; the parts are added in their order.
@@ -173,9 +185,12 @@ void backward_weight(const ConvBackwardWeight& f) {
 
 }  // namespace
 
-bool is_winograd(const ConvShape& c, int tile) { return supports(c) && (tile == 2 || 36 * c.C * c.K <= kMostWeights); }
+bool is_winograd(const ConvShape& c, int tile, bool kept) {
+  return supports(c) && c.N * c.P * c.Q >= (kept ? kLeastPixelsKept : kLeastPixels) &&
+         (tile == 2 || 36 * c.C * c.K <= kMostWeights);
+}
 bool is_winograd_weight(const ConvShape& c, int tile) {
-  return supports(c) && points_of(tile) * c.C * c.K <= kMostSums;
+  return supports(c) && c.N * c.P * c.Q >= kLeastPixels && points_of(tile) * c.C * c.K <= kMostSums;
 }
 
 int64_t forward_winograd_workspace(const ConvShape& c, int tile) {

@@ -135,10 +135,10 @@ void transform_input(const float* const* pixel, std::int64_t channels, float* v,
   }
 }
 
-/// Aᵀ m A of one tile, plus bias, to its M x M output pixels.
+/// Aᵀ m A of one tile, plus bias, to its M x M output pixels. `waste` is the pixel of those beyond the edge.
 template <int M>
 void transform_output(const float* m, std::int64_t point_step, std::int64_t channels, const float* bias,
-                      float* const* pixel) {
+                      const ConvFinish* finish, float* const* pixel, const float* waste) {
   constexpr int T = M + 2;
   for (std::int64_t k = 0; k < channels; k += kLanes) {
     const VecN start = bias ? load(bias + k) : VecN{};
@@ -155,7 +155,12 @@ void transform_output(const float* m, std::int64_t point_step, std::int64_t chan
       VecN y[M];
       Transform<M>::output(half[i], y);
 #pragma GCC unroll 4
-      for (int j = 0; j < M; ++j) store(pixel[i * M + j] + k, y[j] + start);
+      for (int j = 0; j < M; ++j) {
+        float* to = pixel[i * M + j];
+        VecN result = y[j] + start;
+        if (finish && to != waste) result = finished(result, *finish, k, to + k, kLanes);
+        store(to + k, result);
+      }
     }
   }
 }
@@ -265,7 +270,7 @@ void run(const WinogradTask& t) {
     const Place at = place<M>(t, t.tile_begin + tile);
     float* pixel[M * M];
     list_pixels(t.y + at.n * t.P * t.Q * t.channels, t.P, t.Q, t.channels, at.p, at.q, M, t.waste, pixel);
-    transform_output<M>(t.m + tile * t.channels, m_step, t.channels, t.bias, pixel);
+    transform_output<M>(t.m + tile * t.channels, m_step, t.channels, t.bias, t.finish, pixel, t.waste);
   }
 }
 

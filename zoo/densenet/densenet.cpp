@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "nn/layers/conv_bn.hpp"
 #include "ops/cat/concat_buffer.hpp"
 #include "zoo/build.hpp"
 
@@ -18,11 +19,10 @@ DenseLayer::DenseLayer(std::int64_t in, std::int64_t k, bool bottleneck, double 
 }
 
 Tensor DenseLayer::forward(const Tensor& x) {
-  Tensor y = conv1(norm1.relu(x));
-  if (dropout.p > 0) y = dropout(y);  // section 4.2: after each convolution
-  if (!conv2) return y;
-  y = (*conv2)(norm2->relu(y));
-  return dropout.p > 0 ? dropout(y) : y;
+  const Tensor active = norm1.relu(x);
+  if (dropout.p == 0) return conv2 ? (*conv2)(conv_bn_relu(conv1, *norm2, active)) : conv1(active);
+  const Tensor y = dropout(conv1(active));  // section 4.2: after each convolution
+  return conv2 ? dropout((*conv2)(norm2->relu(y))) : y;
 }
 
 DenseBlock::DenseBlock(int count, std::int64_t in, std::int64_t k, bool bottleneck, double dropout)

@@ -1,5 +1,6 @@
 #include "zoo/dpn/dpn.hpp"
 
+#include "nn/layers/conv_bn.hpp"
 #include "ops/cat/cat.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/view/view.hpp"
@@ -29,7 +30,7 @@ struct DpnStem : Module {
       : conv(in, out, {.kernel = kernel, .stride = 2, .padding = kernel / 2, .bias = false}),
         bn(out, {.eps = 1e-3}),
         pool(3, {.stride = 2, .padding = 1}) {}
-  Tensor forward(const Tensor& x) override { return pool(bn.relu(conv(x))); }
+  Tensor forward(const Tensor& x) override { return pool(conv_bn_relu(conv, bn, x)); }
   std::string type_name() const override { return "DpnStem"; }
   Conv2d conv;
   BatchNorm2d bn;

@@ -23,7 +23,7 @@ constexpr InceptionRow k5b{832, 384,  192, 384,   48, 128,  128};
 struct NamedConvRelu : Module {
   NamedConvRelu(std::string layer, std::int64_t in, std::int64_t out, const Conv2dConfig& config)
       : name(std::move(layer)), conv(in, out, config) {}
-  Tensor forward(const Tensor& x) override { return relu(conv(x)); }
+  Tensor forward(const Tensor& x) override { return conv_relu(conv, x); }
   void members(MemberVisitor& visit) override { visit(name, conv); }
   std::string type_name() const override { return "ConvRelu"; }
   std::string name;
@@ -79,7 +79,7 @@ GoogLeNetHead::GoogLeNetHead(std::string name, std::int64_t in, std::int64_t cla
       classifier(1024, classes) {}
 
 Tensor GoogLeNetHead::forward(const Tensor& x) {
-  Tensor y = relu(conv(ave_pool(x)));
+  Tensor y = conv_relu(conv, ave_pool(x));
   y = relu(fc(flatten(fit(y))));
   return classifier(drop(y));
 }

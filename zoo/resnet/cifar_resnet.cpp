@@ -37,8 +37,8 @@ Tensor CifarBlock::forward(const Tensor& x) {
   if (depth_ && is_training() && depth_->drops(index_)) return relu(shortcut);
 
   const Tensor y = conv_bn_relu(conv1, bn1, x);
-  if (depth_ && !is_training()) return relu(bn2(conv2(y)) * depth_->survival(index_) + shortcut);
-  if (se_module) return se_module->add_relu(bn2(conv2(y)), shortcut);
+  if (depth_ && !is_training()) return relu(conv_bn(conv2, bn2, y) * depth_->survival(index_) + shortcut);
+  if (se_module) return se_module->add_relu(conv_bn(conv2, bn2, y), shortcut);
   return conv_bn_relu(conv2, bn2, y, shortcut);
 }
 

@@ -1,5 +1,6 @@
 #include "zoo/resnet/preactivation.hpp"
 
+#include "nn/layers/conv_bn.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "zoo/build.hpp"
 
@@ -21,9 +22,8 @@ PreactBlock::PreactBlock(std::int64_t in, std::int64_t width, std::int64_t out, 
 Tensor PreactBlock::forward(const Tensor& x) {
   const Tensor active = bn1.relu(x);
   const Tensor shortcut = downsample.empty() ? x : downsample(active);
-  Tensor y = conv2(bn2.relu(conv1(active)));
-  if (conv3) y = (*conv3)(bn3->relu(y));
-  return shortcut + y;
+  const Tensor inner = conv_bn_relu(conv1, bn2, active);
+  return shortcut + (conv3 ? (*conv3)(conv_bn_relu(conv2, *bn3, inner)) : conv2(inner));
 }
 
 CifarPreactResNet::CifarPreactResNet(int n, bool bottleneck, const ModelOptions& options)
@@ -65,7 +65,7 @@ PreactResNet::PreactResNet(const std::vector<int>& blocks, bool bottleneck, cons
 }
 
 Tensor PreactResNet::forward(const Tensor& x) {
-  Tensor y = maxpool(bn1.relu(conv1(x)));
+  Tensor y = maxpool(conv_bn_relu(conv1, bn1, x));
   y = layer4(layer3(layer2(layer1(y))));
   return fc(flatten(avgpool(bn.relu(y))));
 }

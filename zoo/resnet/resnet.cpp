@@ -11,8 +11,8 @@ namespace {
 /// relu([SE](bn(conv(x))) + shortcut), the end of a block.
 Tensor finish(const Tensor& x, Conv2d& conv, BatchNorm2d& bn, std::optional<SqueezeExcite>* se, const Tensor& shortcut,
               const BlockDepth& place, bool training) {
-  if (place.depth && !training) return relu(bn(conv(x)) * place.depth->survival(place.index) + shortcut);
-  if (se && *se) return (*se)->add_relu(bn(conv(x)), shortcut);
+  if (place.depth && !training) return relu(conv_bn(conv, bn, x) * place.depth->survival(place.index) + shortcut);
+  if (se && *se) return (*se)->add_relu(conv_bn(conv, bn, x), shortcut);
   return conv_bn_relu(conv, bn, x, shortcut);
 }
 

@@ -1,5 +1,6 @@
 #include "zoo/squeezenet/squeezenet.hpp"
 
+#include "nn/layers/conv_bn.hpp"
 #include "ops/cat/cat.hpp"
 #include "ops/pointwise/unary.hpp"
 #include "zoo/build.hpp"
@@ -12,7 +13,7 @@ Fire::Fire(std::int64_t in, std::int64_t squeezed, std::int64_t expand)
       expand3x3(squeezed, expand, {.kernel = 3, .padding = 1}) {}
 
 Tensor Fire::forward(const Tensor& x) {
-  const Tensor s = relu(squeeze(x));
+  const Tensor s = conv_relu(squeeze, x);
   return relu(cat({expand1x1(s), expand3x3(s)}, 1));
 }
 

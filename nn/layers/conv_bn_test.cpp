@@ -1,0 +1,100 @@
+#include "nn/layers/conv_bn.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "core/random.hpp"
+#include "nn/layers/activation.hpp"
+#include "nn/sequential.hpp"
+
+namespace gradus {
+namespace {
+
+/// A convolution and a batch norm in f64 whose parameters and statistics are no round numbers.
+struct Layers {
+  Conv2d conv{6, 10, {.kernel = 3, .padding = 1}};
+  BatchNorm2d bn{10};
+  Tensor x, residual;
+
+  Layers() {
+    conv.to(DType::f64), bn.to(DType::f64);
+    Generator generator{3, 0};
+    const TensorOptions f64{.dtype = DType::f64, .format = Format::channels_last};
+    x = randn({2, 6, 5, 7}, f64, generator), residual = randn({2, 10, 5, 7}, f64, generator);
+    uniform_(bn.weight, 0.5, 2, generator), uniform_(bn.bias, -1, 1, generator);
+    uniform_(bn.running_mean, -1, 1, generator), uniform_(bn.running_var, 0.5, 2, generator);
+  }
+};
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  const auto u = a.to_vector<double>(), v = b.to_vector<double>();
+  double m = 0;
+  for (std::size_t i = 0; i < u.size(); ++i) m = std::max(m, std::abs(u[i] - v[i]));
+  return m;
+}
+
+/// fn() in one pass (without a tape) and by layers (with one).
+template <class Fn>
+void check_one_pass(Fn&& fn) {
+  const Tensor by_layers = fn();
+  CHECK(by_layers.requires_grad());
+  const NoGrad off;
+  const Tensor one_pass = fn();
+  CHECK(largest_difference(one_pass, by_layers) < 1e-12);
+}
+
+}  // namespace
+
+TEST_CASE("conv_bn: in one pass evaluating, by layers on the tape: the same values") {
+  Layers l;
+  l.conv.eval(), l.bn.eval();
+  check_one_pass([&] { return conv_bn_relu(l.conv, l.bn, l.x); });
+  check_one_pass([&] { return conv_bn_relu(l.conv, l.bn, l.x, l.residual); });
+  check_one_pass([&] { return conv_bn(l.conv, l.bn, l.x); });
+  check_one_pass([&] { return conv_relu(l.conv, l.x); });
+}
+
+TEST_CASE("conv_bn: a batch norm in training uses and updates the batch's statistics, tape or none") {
+  Layers l;
+  const NoGrad off;
+  const auto before = l.bn.running_mean.to_vector<double>();
+  const Tensor y = conv_bn_relu(l.conv, l.bn, l.x);
+  CHECK(l.bn.running_mean.to_vector<double>() != before);
+  CHECK(largest_difference(y, l.bn.relu(l.conv(l.x))) < 1e-12);
+}
+
+TEST_CASE("conv_bn: an observer sees each layer") {
+  struct Counter final : ForwardObserver {
+    void before(Module&, const Tensor&) override {}
+    void after(Module&, const Tensor&, const Tensor&) override { ++modules; }
+    int modules = 0;
+  };
+  Layers l;
+  l.conv.eval(), l.bn.eval();
+  const NoGrad off;
+  const Counter counter;
+  conv_bn_relu(l.conv, l.bn, l.x);
+  CHECK(counter.modules == 2);
+}
+
+TEST_CASE("Sequential: convolutions with what stands behind them, in one pass and by layers") {
+  Generator generator{5, 0};
+  const Tensor x = randn({2, 6, 9, 8}, {.dtype = DType::f64, .format = Format::channels_last}, generator);
+  const Conv2dConfig same{.kernel = 3, .padding = 1};
+  // Each order of the three, a convolution at the very end among them.
+  Sequential net(Conv2d(6, 8, same), BatchNorm2d(8), ReLU(), Conv2d(8, 8, same), BatchNorm2d(8), Conv2d(8, 4, same),
+                 ReLU(), BatchNorm2d(4), ReLU(), ReLU(), Conv2d(4, 3, same));
+  net.to(DType::f64);
+  for (const NamedState& s : net.state())
+    if (s.is_buffer) uniform_(*s.tensor, 0.5, 1.5, generator);
+  net.eval();
+  check_one_pass([&] { return net(x); });
+  Sequential cut(Conv2d(6, 8, same), BatchNorm2d(8), ReLU());
+  cut.to(DType::f64), cut.eval();
+  cut.recompute_in_parts({0});
+  check_one_pass([&] { return cut(x); });
+}
+
+}  // namespace gradus
