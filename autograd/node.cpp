@@ -122,14 +122,26 @@ void Saved::reset() {
   g.empty();
 }
 
-Tensor Saved::get(Node& node) const {
+void Saved::check_alive(const Node& node) const {
   check<GraphError>(!node.released,
                     "{}: backward runs a second time through a graph that was freed "
                     "(pass retain_graph to the first call){}{}",
                     node.name(), node.where.empty() ? "" : ", in ", node.where);
-  if (source_) {
+  if (source_)
     check<GraphError>(!source_->released, "{}: the {} whose result it reads again was freed (pass retain_graph)",
                       node.name(), source_->name());
+}
+
+std::optional<ChannelAffine> Saved::affine(Node& node) const {
+  if (!source_) return std::nullopt;
+  check_alive(node);
+  const NoGrad off;
+  return source_->as_affine();
+}
+
+Tensor Saved::get(Node& node) const {
+  check_alive(node);
+  if (source_) {
     Tensor y;
     {
       const NoGrad off;

@@ -23,6 +23,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,14 @@ struct InputEdge {
   Shape shape;
   DType dtype = DType::f32;
   bool pruned = false;  // while grad() runs: leads to no input that was asked for
+};
+
+/// y = x · scale + shift for each channel, and perhaps ReLU, where x's rows of channels lie at equal distances.
+struct ChannelAffine {
+  Tensor x;                 // [N, C, H, W] or [N, C]
+  std::int64_t row_stride;  // elements from one row of channels to the next
+  Tensor scale, shift;      // [C]
+  bool relu;
 };
 
 struct Node : std::enable_shared_from_this<Node> {
@@ -59,6 +68,8 @@ struct Node : std::enable_shared_from_this<Node> {
   /// its readers: where this is true, Saved keeps the node instead, and get() calls rematerialise().
   virtual bool can_rematerialise() const { return false; }
   virtual Tensor rematerialise() { return {}; }
+  /// Such a result in the form that a reader can compute as it loads, where it has one.
+  virtual std::optional<ChannelAffine> as_affine() { return std::nullopt; }
   /// Bytes saved for backward, for the graph's picture.
   virtual std::int64_t saved_bytes() const { return 0; }
 
@@ -97,6 +108,8 @@ class Saved {
 
   /// The tensor, on the tape as it was. `node` is the one that saved it.
   Tensor get(Node& node) const;
+  /// What get() would compute again, for a reader that can do so as it loads; nothing where get() has it in memory.
+  std::optional<ChannelAffine> affine(Node& node) const;
   bool defined() const { return tensor_.defined() || source_ != nullptr; }
   /// Whether it keeps y's memory.
   bool holds(const Tensor& y) const { return tensor_.defined() && y.defined() && tensor_.shares_storage(y); }
@@ -104,6 +117,7 @@ class Saved {
   void reset();
 
  private:
+  void check_alive(const Node& node) const;
   Tensor tensor_;
   std::shared_ptr<Node> source_;  // instead of the tensor: who can compute it again
   std::uint64_t version_ = 0;

@@ -232,7 +232,7 @@ TEST_CASE("unique_storage: is true while one handle alone sees the memory") {
     CHECK_FALSE(x.unique_storage());
   }
   CHECK(x.unique_storage());
-  const Tensor handle = x;
+  const Tensor handle = x;  // NOLINT(performance-unnecessary-copy-initialization): the copy is what is tested
   CHECK_FALSE(x.unique_storage());
 }
 

@@ -19,12 +19,12 @@ TEST_CASE("resize: the bytes are Pillow's, smaller, larger, one side only, one p
                {1, 1, "35b646c8a59e428773225e63a34257842a8aa528884fb627d068250d3397ad95"},
                {37, 53, "d5cabd35b486b24fd0161af4437f424f8c660323a9226fa71b68d1064e4c652f"},
                {256, 300, "93c63a23d4fe068be7341fc3530cbbb4e5a76d09b9dd33521c258b0da4315a0f"}};
-  for (const auto& [height, width, digest] : cases) {
-    CAPTURE(height);
-    CAPTURE(width);
+  for (const auto& c : cases) {
+    CAPTURE(c.height);
+    CAPTURE(c.width);
     Image out;
-    resize(in, {0, 0, 37, 53}, height, width, out);
-    CHECK(sha256(out.pixels) == digest);
+    resize(in, {0, 0, 37, 53}, c.height, c.width, out);
+    CHECK(sha256(out.pixels) == c.digest);
   }
 }
 

@@ -40,7 +40,7 @@ struct Pair2 : Module {
   GRADUS_MEMBERS(first, gain, second, nothing, absent)
 };
 
-std::vector<std::string> names(std::vector<NamedState> state) {
+std::vector<std::string> names(const std::vector<NamedState>& state) {
   std::vector<std::string> all;
   for (const NamedState& s : state) all.push_back(s.name);
   return all;

@@ -43,7 +43,7 @@ TEST_CASE("program: every command explains itself with an example") {
       {"bench", "loader"},
   };
   for (std::vector<std::string> command : commands) {
-    command.push_back("--help");
+    command.emplace_back("--help");
     const Result r = gradus_run(command);
     CHECK(r.status == 0);
     CHECK_MESSAGE(contains(r.out, "Example:\n  gradus " + command[0]), r.out);

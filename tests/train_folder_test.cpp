@@ -1,9 +1,9 @@
 // What training leaves behind, and the commands that train many times, as a user runs them.
 
 #include <doctest/doctest.h>
-#include <signal.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>

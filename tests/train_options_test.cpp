@@ -1,9 +1,9 @@
 // What `gradus train` can be asked for, as a user asks.
 
 #include <doctest/doctest.h>
-#include <signal.h>
 
 #include <cmath>
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>

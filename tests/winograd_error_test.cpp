@@ -28,7 +28,7 @@ namespace {
 /// Channels and places of a 3x3 layer of stride 1 and padding 1: all that Winograd's error can depend on.
 struct Layer {
   std::int64_t in, out, height, width;
-  auto operator<=>(const Layer&) const = default;
+  auto operator<=>(const Layer&) const = default;  // NOLINT(modernize-use-nullptr): it means the 0 behind <=>
 };
 
 struct Layers final : ForwardObserver {
@@ -135,7 +135,9 @@ TEST_CASE("winograd: errors over the zoo's layers stay within stated bounds of f
       {"conv2d.backward_input direct", 5e-6},
       {"conv2d.backward_weight direct", 3e-6},
   };
-  for (const auto& [what, e] : errors) {
+  for (const auto& entry : errors) {
+    const std::string& what = entry.first;
+    const Errors& e = entry.second;
     MESSAGE(what << ": " << e.layers << " layers, largest " << e.largest << " (" << e.worst.in << "->" << e.worst.out
                  << " @" << e.worst.height << "), mean " << e.sum / e.layers);
     REQUIRE(bounds.contains(what));

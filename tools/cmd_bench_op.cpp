@@ -42,7 +42,7 @@ void bench(const Options& o) {
                "GB/s", "flops", "bytes");
   }
   std::vector<std::string> names = o.candidates;
-  if (names.empty()) names.push_back("");
+  if (names.empty()) names.emplace_back();
   json all = json::array();
   for (const BenchCase& c : cases) {
     for (const std::string& name : names) {

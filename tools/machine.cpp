@@ -22,7 +22,7 @@ Machine describe_machine() {
     volatile float half = tiny * 0.5f;
     if (half != 0) ++kept;
   });
-  if (kept > 0) machine.warnings.push_back("denormal numbers are not flushed to zero; they cost up to 40 times");
+  if (kept > 0) machine.warnings.emplace_back("denormal numbers are not flushed to zero; they cost up to 40 times");
   return machine;
 }
 

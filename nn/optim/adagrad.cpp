@@ -2,8 +2,8 @@
 
 namespace gradus::optim {
 
-Adagrad::Adagrad(std::vector<ParameterGroup> groups, const AdagradOptions& options)
-    : Optimizer(std::move(groups), options.lr, {"sum", "", ""}), options_(options) {
+Adagrad::Adagrad(const std::vector<ParameterGroup>& groups, const AdagradOptions& options)
+    : Optimizer(groups, options.lr, {"sum", "", ""}), options_(options) {
   check(options.lr_decay >= 0, "adagrad: lr_decay must not be negative, got {}", options.lr_decay);
   check(options.weight_decay >= 0, "adagrad: weight_decay must not be negative, got {}", options.weight_decay);
   check(options.initial_sum >= 0, "adagrad: initial_sum must not be negative, got {}", options.initial_sum);

@@ -18,7 +18,7 @@ struct AdagradOptions {
 class Adagrad final : public Optimizer {
  public:
   /// ValueError for options out of their range.
-  Adagrad(std::vector<ParameterGroup> groups, const AdagradOptions& options);
+  Adagrad(const std::vector<ParameterGroup>& groups, const AdagradOptions& options);
   Adagrad(Module& module, const AdagradOptions& options) : Adagrad(one_group(module), options) {}
   const char* name() const override { return "adagrad"; }
 

@@ -4,8 +4,8 @@
 
 namespace gradus::optim {
 
-Adam::Adam(std::vector<ParameterGroup> groups, const AdamOptions& options, bool decoupled)
-    : Optimizer(std::move(groups), options.lr, {"exp_avg", "exp_avg_sq", options.amsgrad ? "max_exp_avg_sq" : ""}),
+Adam::Adam(const std::vector<ParameterGroup>& groups, const AdamOptions& options, bool decoupled)
+    : Optimizer(groups, options.lr, {"exp_avg", "exp_avg_sq", options.amsgrad ? "max_exp_avg_sq" : ""}),
       options_(options),
       decoupled_(decoupled) {
   check(options.beta1 >= 0 && options.beta1 < 1, "adam: beta1 must be in [0, 1), got {}", options.beta1);

@@ -21,12 +21,12 @@ struct AdamOptions {
 class Adam : public Optimizer {
  public:
   /// ValueError for options out of their range.
-  Adam(std::vector<ParameterGroup> groups, const AdamOptions& options) : Adam(std::move(groups), options, false) {}
+  Adam(const std::vector<ParameterGroup>& groups, const AdamOptions& options) : Adam(groups, options, false) {}
   Adam(Module& module, const AdamOptions& options) : Adam(one_group(module), options) {}
   const char* name() const override { return "adam"; }
 
  protected:
-  Adam(std::vector<ParameterGroup> groups, const AdamOptions& options, bool decoupled);
+  Adam(const std::vector<ParameterGroup>& groups, const AdamOptions& options, bool decoupled);
 
  private:
   void update() override;
@@ -36,7 +36,7 @@ class Adam : public Optimizer {
 
 class AdamW final : public Adam {
  public:
-  AdamW(std::vector<ParameterGroup> groups, const AdamOptions& options) : Adam(std::move(groups), options, true) {}
+  AdamW(const std::vector<ParameterGroup>& groups, const AdamOptions& options) : Adam(groups, options, true) {}
   AdamW(Module& module, const AdamOptions& options) : AdamW(one_group(module), options) {}
   const char* name() const override { return "adamw"; }
 };

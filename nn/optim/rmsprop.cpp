@@ -2,8 +2,8 @@
 
 namespace gradus::optim {
 
-RmsProp::RmsProp(std::vector<ParameterGroup> groups, const RmsPropOptions& options)
-    : Optimizer(std::move(groups), options.lr,
+RmsProp::RmsProp(const std::vector<ParameterGroup>& groups, const RmsPropOptions& options)
+    : Optimizer(groups, options.lr,
                 {"square_avg", options.momentum != 0 ? "momentum_buffer" : "", options.centered ? "grad_avg" : ""}),
       options_(options) {
   check(options.alpha >= 0 && options.alpha <= 1, "rmsprop: alpha must be in [0, 1], got {}", options.alpha);

@@ -24,7 +24,7 @@ struct RmsPropOptions {
 class RmsProp final : public Optimizer {
  public:
   /// ValueError for options out of their range.
-  RmsProp(std::vector<ParameterGroup> groups, const RmsPropOptions& options);
+  RmsProp(const std::vector<ParameterGroup>& groups, const RmsPropOptions& options);
   RmsProp(Module& module, const RmsPropOptions& options) : RmsProp(one_group(module), options) {}
   const char* name() const override { return "rmsprop"; }
 

@@ -2,9 +2,8 @@
 
 namespace gradus::optim {
 
-Sgd::Sgd(std::vector<ParameterGroup> groups, const SgdOptions& options)
-    : Optimizer(std::move(groups), options.lr, {options.momentum != 0 ? "momentum_buffer" : "", "", ""}),
-      options_(options) {
+Sgd::Sgd(const std::vector<ParameterGroup>& groups, const SgdOptions& options)
+    : Optimizer(groups, options.lr, {options.momentum != 0 ? "momentum_buffer" : "", "", ""}), options_(options) {
   check(options.momentum >= 0, "sgd: momentum must not be negative, got {}", options.momentum);
   check(options.weight_decay >= 0, "sgd: weight_decay must not be negative, got {}", options.weight_decay);
   check(!options.nesterov || (options.momentum > 0 && options.dampening == 0),

@@ -25,7 +25,7 @@ struct SgdOptions {
 class Sgd final : public Optimizer {
  public:
   /// ValueError for options out of their range.
-  Sgd(std::vector<ParameterGroup> groups, const SgdOptions& options);
+  Sgd(const std::vector<ParameterGroup>& groups, const SgdOptions& options);
   Sgd(Module& module, const SgdOptions& options) : Sgd(one_group(module), options) {}
   const char* name() const override { return "sgd"; }
 

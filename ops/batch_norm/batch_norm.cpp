@@ -97,6 +97,11 @@ struct BatchNormNode final : Node {
     return y;
   }
 
+  std::optional<ChannelAffine> as_affine() override {
+    const Tensor in = readable(x.get(*this), false);
+    return ChannelAffine{in, row_stride(in), scale, shift, options.relu};
+  }
+
   bool wants(std::size_t at) const { return at != 0 && needs(at); }
 
   Grads backward(const Tensor& gy) override {

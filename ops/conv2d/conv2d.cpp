@@ -129,6 +129,11 @@ Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
   return empty(shape, {.dtype = like.dtype(), .device = like.device(), .format = Format::channels_last});
 }
 
+/// The gradient of the weight where x = [relu](in.x · in.scale + in.shift) is not in memory: undefined unless the
+/// kernel that runs for x takes it so.
+Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& weight_shape,
+                        const Conv2dOptions& options);
+
 struct Conv2dNode final : Node {
   Saved x, weight;
   Conv2dOptions options;
@@ -136,9 +141,16 @@ struct Conv2dNode final : Node {
   Grads backward(const Tensor& gy) override {
     Grads g(inputs.size());
     if (needs(0)) g[0] = conv2d_input_grad(gy, weight.get(*this), inputs[0].shape, options);
-    if (needs(1)) g[1] = conv2d_weight_grad(x.get(*this), gy, inputs[1].shape, options);
+    if (needs(1)) g[1] = weight_grad(gy);
     if (inputs.size() > 2 && needs(2)) g[2] = sum(gy, {0, 2, 3});
     return g;
+  }
+  Tensor weight_grad(const Tensor& gy) {
+    // A batch norm's result need not be made again: the kernel normalises as it packs.
+    if (!grad_enabled())
+      if (const auto in = x.affine(*this))
+        if (const Tensor gw = weight_grad_from(*in, gy, inputs[1].shape, options); gw.defined()) return gw;
+    return conv2d_weight_grad(x.get(*this), gy, inputs[1].shape, options);
   }
   void release() override { x.reset(), weight.reset(); }
   std::int64_t saved_bytes() const override { return x.bytes() + weight.bytes(); }
@@ -172,6 +184,23 @@ struct WeightGradNode final : Node {
   void release() override { x.reset(), gy.reset(); }
   std::int64_t saved_bytes() const override { return x.bytes() + gy.bytes(); }
 };
+
+Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& weight_shape,
+                        const Conv2dOptions& options) {
+  const Tensor& x = in.x;
+  if (x.device().type == DeviceType::cuda || x.dtype() != gy.dtype()) return {};
+  const ConvShape c = checked_shape("conv2d.backward_weight", x.shape(), weight_shape, options, [&] {
+    return describe({{"x", &x}, {"gy", &gy}});
+  });
+  ConvBackwardWeight p{c, x.dtype(), nullptr, nullptr, nullptr};
+  const Candidate<ConvBackwardWeight>& chosen = cpu::conv2d_backward_weight().choose(p);
+  p.prologue = {in.row_stride, in.scale.data_ptr(), in.shift.data_ptr(), in.relu};
+  if (in.row_stride == 0 || !chosen.supports(p)) return {};
+  const Tensor gw = channels_last_empty(weight_shape, x), gyd = dense(gy, Format::channels_last);
+  p.x = x.data_ptr(), p.gy = gyd.data_ptr(), p.gw = gw.data_ptr();
+  run_kernel({x, gy, gw}, p, cpu::conv2d_backward_weight(), [] {});
+  return gw;
+}
 
 }  // namespace
 

@@ -283,14 +283,20 @@ bool backward_input_is_direct(const ConvBackwardInput& p) {
   const ConvShape& c = p.shape;
   return p.dtype == DType::f32 && (c.stride_h == 1 || c.dilation_h == 1) && (c.stride_w == 1 || c.dilation_w == 1);
 }
-bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32; }
+/// Kernels that pack x normalise it on the way; on padding there is nothing to normalise, so there must be none.
+bool takes_prologue(const ConvBackwardWeight& p) {
+  const ConvShape& c = p.shape;
+  return !p.prologue.any() || (c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0 && c.groups == 1);
+}
+bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32 && takes_prologue(p); }
+bool backward_weight_is_plain(const ConvBackwardWeight& p) { return !p.prologue.any(); }
 
 bool forward_is_groups(const ConvForward& p) { return forward_is_direct(p) && is_lane_groups(p.shape); }
 bool backward_input_is_groups(const ConvBackwardInput& p) {
   return backward_input_is_direct(p) && is_lane_groups(p.shape);
 }
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
-  return backward_weight_is_direct(p) && is_lane_groups(p.shape) && p.shape.group_depth() <= 4;
+  return backward_weight_is_direct(p) && !p.prologue.any() && is_lane_groups(p.shape) && p.shape.group_depth() <= 4;
 }
 template <int kTile>
 bool forward_is_winograd(const ConvForward& p) {
@@ -302,14 +308,14 @@ bool backward_input_is_winograd(const ConvBackwardInput& p) {
 }
 template <int kTile>
 bool backward_weight_is_winograd(const ConvBackwardWeight& p) {
-  return p.dtype == DType::f32 && is_winograd_weight(p.shape, kTile);
+  return p.dtype == DType::f32 && !p.prologue.any() && is_winograd_weight(p.shape, kTile);
 }
 bool forward_is_packed(const ConvForward& p) { return p.dtype == DType::f32 && is_packed_forward(p.shape); }
 bool backward_input_is_packed(const ConvBackwardInput& p) {
   return p.dtype == DType::f32 && is_packed_backward_input(p.shape);
 }
 bool backward_weight_is_packed(const ConvBackwardWeight& p) {
-  return p.dtype == DType::f32 && is_packed_backward_weight(p.shape);
+  return p.dtype == DType::f32 && takes_prologue(p) && is_packed_backward_weight(p.shape);
 }
 template <int64_t (*kOf)(const ConvShape&), class Problem>
 int64_t workspace(const Problem& p) {
@@ -393,12 +399,12 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
         backward_weight_direct, workspace<backward_weight_direct_workspace>},
        {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
         winograd_workspace<backward_weight_winograd_workspace, 2>},
-       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvBackwardWeight>,
+       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", backward_weight_is_plain,
         [](const ConvBackwardWeight& p) {
           typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
         },
         workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>},
-       {"reference", "the definition, in double", always<ConvBackwardWeight>, [](const ConvBackwardWeight& p) {
+       {"reference", "the definition, in double", backward_weight_is_plain, [](const ConvBackwardWeight& p) {
           typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
         }}});
   return list;

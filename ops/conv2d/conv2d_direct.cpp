@@ -271,9 +271,9 @@ bool samples(const ConvShape& c) {
 
 /// One task: its accumulators over the chunks [chunk_begin, chunk_end).
 /// x is the input itself; `patches_of` is the original problem when c works on its patches, else null.
-void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPlan& plan, const float* x,
-                 const float* gy, int64_t group, int64_t d0, int64_t k0, int64_t chunk_begin, int64_t chunk_end,
-                 float* acc, float* x_packed, float* gy_packed) {
+void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvPrologue& prologue, const WeightPlan& plan,
+                 const float* x, const float* gy, int64_t group, int64_t d0, int64_t k0, int64_t chunk_begin,
+                 int64_t chunk_end, float* acc, float* x_packed, float* gy_packed) {
   const int64_t block = conv_simd().block;
   const int64_t depth = std::min(plan.depth_each, c.group_depth() - d0);
   const int64_t channels = std::min(plan.channels_each, c.group_width() - k0);
@@ -295,7 +295,8 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPl
 
     // x: the rows the chunk touches. Few channels need no copy, unless they need padding; many would share too few
     // cache sets at their stride.
-    const float* x_from = x + (n0 * c.H + h0) * c.W * c.C + group * c.group_depth() + d0;
+    const int64_t x_step = prologue.any() ? prologue.pixel : c.C;
+    const float* x_from = x + (n0 * c.H + h0) * c.W * x_step + group * c.group_depth() + d0;
     const int64_t x_rows = h1 - h0;
     if (patches_of) {
       const ConvShape& o = *patches_of;
@@ -303,7 +304,7 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPl
       for (int64_t n = 0; n < images; ++n)
         make_patches(o, x + (n0 + n) * o.H * o.W * o.C, p0, p1, x_packed + n * t.x_image);
       t.x = x_packed + d0;
-    } else if (c.C <= kConvDepthBlock) {
+    } else if (c.C <= kConvDepthBlock && !prologue.any()) {
       t.x = x_from;
       t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row, t.x_depth_block = 0;
     } else if (samples(c)) {
@@ -314,17 +315,20 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const WeightPl
       for (int64_t n = 0; n < images; ++n)
         for (int64_t p = p0; p < p1; ++p)
           pack_pixels(x_packed + n * t.x_image + (p - p0) * t.x_row, t.x_depth_block,
-                      x_from + (n * c.H + (p - p0) * c.stride_h) * c.W * c.C, c.stride_w * c.C, c.Q, depth,
+                      x_from + (n * c.H + (p - p0) * c.stride_h) * c.W * x_step, c.stride_w * x_step, c.Q, depth,
                       kConvDepthBlock);
       t.x = x_packed;
     } else {
       t.x_pixel = kConvDepthBlock, t.x_row = c.W * t.x_pixel, t.x_image = x_rows * t.x_row,
       t.x_depth_block = images * t.x_image;
       for (int64_t n = 0; n < images; ++n)
-        pack_pixels(x_packed + n * t.x_image, t.x_depth_block, x_from + n * c.H * c.W * c.C, c.C, x_rows * c.W, depth,
-                    kConvDepthBlock);
+        pack_pixels(x_packed + n * t.x_image, t.x_depth_block, x_from + n * c.H * c.W * x_step, x_step, x_rows * c.W,
+                    depth, kConvDepthBlock);
       t.x = x_packed;
     }
+    if (prologue.any())
+      normalise_panels(prologue, x_packed, t.x_depth_block, t.x_depth_block / kConvDepthBlock, kConvDepthBlock, d0,
+                       depth);
     const float* gy_from = gy + (n0 * c.P + p0) * c.Q * c.K + group * c.group_width() + k0;
     if (c.K == block) {
       t.gy = gy_from;
@@ -363,7 +367,7 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
     const int64_t d = task % plan.depth_tasks, k = task / plan.depth_tasks % plan.channel_tasks;
     const Workspace<float> x_packed(plan.x_size), gy_packed(plan.gy_size);
     std::fill_n(gy_packed.data(), plan.gy_size, 0.f);  // lanes beyond the last channel must not hold NaN
-    weight_task(c, patches ? &problem : nullptr, plan, x, gy, task / plan.depth_tasks / plan.channel_tasks,
+    weight_task(c, patches ? &problem : nullptr, f.prologue, plan, x, gy, task / plan.depth_tasks / plan.channel_tasks,
                 d * plan.depth_each, k * plan.channels_each, part * plan.chunks / plan.parts,
                 (part + 1) * plan.chunks / plan.parts, acc.data() + i * plan.acc_size, x_packed.data(),
                 gy_packed.data());

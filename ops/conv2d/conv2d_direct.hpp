@@ -63,6 +63,8 @@ struct ConvSimd {
   int block;  // channels of a full block
   void (*gather)(const ConvGather&);
   void (*outer)(const ConvOuter&);
+  /// x[r][i] = [relu](x[r][i] · scale[i] + shift[i]) for a panel of rows, `width` floats each, a multiple of 4.
+  void (*normalise)(float* x, std::int64_t rows, std::int64_t width, const float* scale, const float* shift, bool relu);
 };
 GRADUS_ISA_TABLE(ConvSimd, conv_simd)
 

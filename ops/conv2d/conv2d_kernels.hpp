@@ -59,11 +59,20 @@ struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that s
   const void *gy, *w;
   void* gx;
 };
+/// What a backward-weight kernel does to x as it reads it: x is [relu](x · scale[c] + shift[c]), of pixels that may lie
+/// apart.
+struct ConvPrologue {
+  std::int64_t pixel = 0;                         // elements from one pixel to the next; 0: there is no prologue
+  const void *scale = nullptr, *shift = nullptr;  // [C]
+  bool relu = false;
+  bool any() const { return pixel != 0; }
+};
 struct ConvBackwardWeight {  // gw[k,r,s,c] = sum over n, p, q of gy x
   ConvShape shape;
   DType dtype;
   const void *x, *gy;
   void* gw;
+  ConvPrologue prologue = {};
 };
 
 namespace cpu {

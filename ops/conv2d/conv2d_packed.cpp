@@ -28,11 +28,11 @@ constexpr int64_t kLeastPanels = 4;    // of columns, in a task that has not all
 
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-/// Where output pixels (n, p, q) look on an input [images, height, width, channels]: at row p·step_h + offset_h,
-/// column q·step_w + offset_w, for each tap its own offset.
+/// Where output pixels (n, p, q) look on an input [images, height, width] of pixels `pixel` floats apart: at row
+/// p·step_h + offset_h, column q·step_w + offset_w, for each tap its own offset.
 struct Sight {
   const float* image;
-  int64_t height, width, channels;
+  int64_t height, width, pixel;
   int64_t P, Q;
   int64_t step_h, step_w;
   const float* zeros;  // [channels]
@@ -44,7 +44,7 @@ void see(const Sight& s, int64_t offset_h, int64_t offset_w, int64_t begin, int6
   for (int64_t i = 0; i < count; ++i) {
     const int64_t h = p * s.step_h + offset_h, w = q * s.step_w + offset_w;
     const bool inside = h >= 0 && h < s.height && w >= 0 && w < s.width;
-    line[i] = inside ? s.image + ((n * s.height + h) * s.width + w) * s.channels : s.zeros;
+    line[i] = inside ? s.image + ((n * s.height + h) * s.width + w) * s.pixel : s.zeros;
     if (++q == s.Q && (q = 0, ++p == s.P)) p = 0, ++n;
   }
 }
@@ -266,7 +266,8 @@ void backward_weight_packed(const ConvBackwardWeight& f) {
   const int64_t taps = c.R * c.S, pixels = c.N * c.P * c.Q, size = c.w_size();
   const Workspace<float> zeros(c.C);
   std::fill_n(zeros.data(), c.C, 0.f);
-  const Sight sight{x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()};
+  const Sight sight{x,          c.H,        c.W,         f.prologue.any() ? f.prologue.pixel : c.C, c.P, c.Q,
+                    c.stride_h, c.stride_w, zeros.data()};
   const WeightPlan plan = weight_plan(c);
   const int64_t k_each = plan.k_each, c_each = plan.c_each, k_tasks = plan.k_tasks, c_tasks = plan.c_tasks,
                 stretches = plan.stretches, stretch = plan.stretch, parts = plan.parts;
@@ -295,6 +296,7 @@ void backward_weight_packed(const ConvBackwardWeight& f) {
             line.data());
         for (const float*& from : line) from += c0;
         simd.along(line.data(), t.depth, c1 - c0, simd.columns, b.data(), t.b_panel);
+        if (f.prologue.any()) normalise_panels(f.prologue, b.data(), t.b_panel, t.depth, simd.columns, c0, c1 - c0);
         for (int64_t k = k0; k < k1; ++k) out[static_cast<size_t>(k - k0)] = sum + (k * taps + tap) * c.C + c0;
         simd.multiply(t);
       }

@@ -112,6 +112,23 @@ ConvGather backward_gather(const ConvShape& c, const float* gy, float* gx, int64
   return t;
 }
 
+void normalise_panels(const ConvPrologue& p, float* x, int64_t panel_step, int64_t rows, int64_t width, int64_t c0,
+                      int64_t channels) {
+  const auto *scale = static_cast<const float*>(p.scale) + c0, *shift = static_cast<const float*>(p.shift) + c0;
+  std::vector<float> padded(static_cast<std::size_t>(2 * width));
+  for (int64_t c = 0; c < channels; c += width, x += panel_step) {
+    const int64_t here = std::min(width, channels - c);
+    if (here == width) {
+      conv_simd().normalise(x, rows, width, scale + c, shift + c, p.relu);
+      continue;
+    }
+    std::copy_n(scale + c, here, padded.begin());
+    std::copy_n(shift + c, here, padded.begin() + width);
+    for (int64_t r = 0; r < rows; ++r) std::fill_n(x + r * width + here, width - here, 0.f);
+    conv_simd().normalise(x, rows, width, padded.data(), padded.data() + width, p.relu);
+  }
+}
+
 void cut(const ConvGather& whole, int64_t rows, int64_t blocks, std::vector<ConvGather>& tasks) {
   int64_t columns = 0;
   for (int64_t e = 0; e < whole.column_segments; ++e) columns += whole.columns[e].count;

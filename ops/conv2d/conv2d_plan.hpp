@@ -46,6 +46,11 @@ ConvGather forward_gather(const ConvShape&, const float* x, float* y, const std:
 ConvGather backward_gather(const ConvShape&, const float* gy, float* gx, std::int64_t a, std::int64_t b,
                            const Phase& row, const Phase& column);
 
+/// Panels of x packed for backward-weights, normalised in place: panel b holds the channels c0 + b·width … of `rows`
+/// pixels, and starts b·panel_step floats behind x. Lanes beyond the last channel become zero.
+void normalise_panels(const ConvPrologue&, float* x, std::int64_t panel_step, std::int64_t rows, std::int64_t width,
+                      std::int64_t c0, std::int64_t channels);
+
 /// Cuts one gather over `rows` rows and `blocks` blocks into tasks: some images, or a band of rows of one, small enough
 /// that x stays in L2 while the blocks pass over it; and fewer blocks per task where that leaves too few tasks.
 void cut(const ConvGather& whole, std::int64_t rows, std::int64_t blocks, std::vector<ConvGather>& tasks);

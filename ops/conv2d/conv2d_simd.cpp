@@ -9,6 +9,7 @@
 // way; x and gy are packed so that every pixel is one cache line of each.
 
 #include <algorithm>
+#include <limits>
 
 #include "core/simd.hpp"
 #include "ops/conv2d/conv2d_direct.hpp"
@@ -238,7 +239,28 @@ void outer(const ConvOuter& t) {
   }
 }
 
+// ---- what packing does on the way
+
+/// One vector of W channels of every row.
+template <int W>
+void normalise_channels(float* x, std::int64_t rows, std::int64_t width, const float* scale, const float* shift,
+                        bool relu) {
+  const Vec<W> a = load<W>(scale), b = load<W>(shift);
+  // A floor that lets everything pass stands for no ReLU.
+  const Vec<W> floor = relu ? Vec<W>{} : broadcast<W>(-std::numeric_limits<float>::infinity());
+  for (std::int64_t r = 0; r < rows; ++r, x += width) {
+    const Vec<W> y = load<W>(x) * a + b;
+    store_vec<W>(x, y < floor ? floor : y);  // NaN stays
+  }
+}
+
+void normalise(float* x, std::int64_t rows, std::int64_t width, const float* scale, const float* shift, bool relu) {
+  std::int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes) normalise_channels<kLanes>(x + c, rows, width, scale + c, shift + c, relu);
+  for (; c < width; c += 4) normalise_channels<4>(x + c, rows, width, scale + c, shift + c, relu);
+}
+
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(ConvSimd, conv_simd, {.block = kBlock, .gather = gather, .outer = outer})
+GRADUS_ISA_DEFINE(ConvSimd, conv_simd, {.block = kBlock, .gather = gather, .outer = outer, .normalise = normalise})

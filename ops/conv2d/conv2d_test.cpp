@@ -11,7 +11,9 @@
 #include "autograd/node.hpp"
 #include "core/parallel.hpp"
 #include "core/random.hpp"
+#include "ops/batch_norm/batch_norm.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/profile.hpp"
 #include "ops/view/view.hpp"
 #include "tests/harness/gradients.hpp"
 
@@ -198,6 +200,37 @@ TEST_CASE("conv2d: packed weights are kept while they are those of the weight, a
   }
   conv2d(x, w, {}, o);  // gradients are enabled: training goes on
   CHECK(w.storage().derived == nullptr);
+}
+
+TEST_CASE("conv2d: behind a batch norm the weight's gradient normalises as it packs, and makes nothing again") {
+  struct Chain {
+    std::int64_t channels, block, outputs;  // channels read, of a dense block of so many
+    std::int64_t stride;
+    bool relu;
+  };
+  for (const Chain& c : {Chain{40, 40, 33, 1, true}, Chain{13, 20, 24, 1, true}, Chain{100, 131, 96, 1, true},
+                         Chain{96, 96, 100, 2, true}, Chain{30, 30, 20, 2, false}})
+    for (const std::string candidate : {"packed", "direct", "im2col_gemm", "reference"}) {
+      CAPTURE(c.channels);
+      CAPTURE(candidate);
+      const ForceKernel force("conv2d.backward_weight", candidate);
+      const Tensor block = random({3, c.block, 9, 7}, DType::f32, 1);
+      const Tensor x = block.as_strided({3, c.channels, 9, 7}, block.strides(), 0);
+      const Tensor w = random({c.outputs, c.channels, 1, 1}, DType::f32, 2);
+      for (const Tensor& leaf : {x, w}) set_requires_grad(leaf);
+      const Conv2dOptions o{.stride = c.stride};
+      const Tensor normal = batch_norm(x, {}, {}, {}, {}, {.training = true, .relu = c.relu});
+      const Tensor y = conv2d(normal, w, {}, o), gy = random(y.shape(), DType::f32, 3);
+      int again = 0;
+      {
+        const Profile profile;
+        backward(y, gy);
+        for (const KernelEvent& event : profile.events())
+          again += event.kernel == std::string("batch_norm.rematerialise");
+      }
+      CHECK(again == (candidate == "packed" || candidate == "direct" ? 0 : 1));
+      CHECK(difference(grad_of(w), conv2d_weight_grad(normal.detach(), gy, w.shape(), o)) < 1e-6);
+    }
 }
 
 TEST_CASE("conv2d: known values, a cross-correlation with zero padding and a bias") {

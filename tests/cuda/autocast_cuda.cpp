@@ -124,7 +124,7 @@ TEST_CASE("autocast: products and convolutions run in bf16, softmax and losses i
     CHECK(linear(rows, head, {}).dtype() == DType::f32);
     CHECK_THROWS_AS(bf + rows, DTypeError);
   }
-  CHECK_THROWS_WITH_AS(Autocast(DType::f16), "autocast: casts to bf16 (or f32: not at all), not f16", ValueError);
+  CHECK_THROWS_WITH_AS(Autocast{DType::f16}, "autocast: casts to bf16 (or f32: not at all), not f16", ValueError);
 }
 
 TEST_CASE("autocast: on the CPU it changes nothing") {

@@ -279,7 +279,7 @@ void run_case(const std::string& op, const Json& c, DType dtype, Format format, 
   CHECK(oracle::error(result.y, oracle::tensor(c.at("output"), DType::f64)) <= allowed);
   if (c.contains("after"))
     for (const auto& item : c.at("after").items()) {
-      const std::string key = item.key();
+      const std::string& key = item.key();
       CAPTURE(key);
       REQUIRE(result.after.contains(key));
       CHECK(oracle::error(result.after.at(key), oracle::tensor(item.value(), DType::f64)) <= allowed);
@@ -287,7 +287,7 @@ void run_case(const std::string& op, const Json& c, DType dtype, Format format, 
   if (grads.empty()) return;
   backward(result.y, to(oracle::tensor(c.at("grad_output"), dtype, format), device));
   for (const auto& item : grads.items()) {
-    const std::string key = item.key();
+    const std::string& key = item.key();
     CAPTURE(key);
     CHECK(oracle::error(grad_of(in[key]), oracle::tensor(item.value(), DType::f64)) <= allowed);
   }

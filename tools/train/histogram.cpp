@@ -64,7 +64,7 @@ ActivationHistograms::ActivationHistograms(Module& net) {
   for (const auto& [name, module] : modules) {
     if (!own.contains(name)) continue;
     const bool leaf = std::none_of(modules.begin(), modules.end(),
-                                   [&](const NamedModule& m) { return m.name.starts_with(name + "."); });
+                                   [below = name + "."](const NamedModule& m) { return m.name.starts_with(below); });
     if (leaf) watched_[module] = name;
   }
 }
