@@ -31,7 +31,7 @@ inline VecN finished(VecN sum, const ConvFinish& f, std::int64_t k, const float*
   const auto first = [n](const float* p) { return n == kLanes ? load(p) : load_first(p, n); };
   if (f.scale) sum = sum * first(f.scale + k) + first(f.shift + k);
   if (f.residual) sum += first(f.residual + (to - f.y));
-  return f.relu ? max(sum, VecN{}) : sum;
+  return f.relu ? (sum < VecN{} ? VecN{} : sum) : sum;  // NaN stays
 }
 
 /// In place, the sums of n channels from k on that lie at y: they were stored a moment ago.
