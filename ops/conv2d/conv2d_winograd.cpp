@@ -18,7 +18,7 @@ namespace {
 using std::int64_t;
 
 constexpr int64_t kBufferFloats = 256 << 10 >> 2;  // transformed input and output of a task: half an L2
-// What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them (few
+// What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them (fewer
 // where transformed weights are kept); and memory for transformed weights: 36 floats for 9 on the larger tile.
 constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kLeastPixelsKept = 700, kMostWeights = 36 << 18;
 // The weight gradient: in parts, each with sums of its own, of at most so many floats; and the depth of a product.
