@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include "core/isa.hpp"
 
 #if !defined(GRADUS_ISA)
@@ -52,18 +56,24 @@ inline void store(float* p, VecN v) { std::memcpy(p, &v, sizeof v); }
 
 template <int W = kLanes>
 inline Vec<W> broadcast(float x) {
-  return Vec<W>{} + x;
+  return x - Vec<W>{};  // nothing is subtracted: 0 + x would turn -0 into 0, and so could not be left out
 }
 
 /// The first n lanes from p, zero in the rest; reads only those n floats.
 template <int W = kLanes>
 inline Vec<W> load_first(const float* p, std::int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (W == 16) return Vec<W>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p));
+#endif
   Vec<W> v{};
   std::memcpy(&v, p, static_cast<std::size_t>(n) * sizeof(float));
   return v;
 }
 template <int W = kLanes>
 inline void store_first(float* p, Vec<W> v, std::int64_t n) {
+#if defined(__AVX512F__)
+  if constexpr (W == 16) return _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), __m512(v));
+#endif
   std::memcpy(p, &v, static_cast<std::size_t>(n) * sizeof(float));
 }
 

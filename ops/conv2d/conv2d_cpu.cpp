@@ -10,6 +10,7 @@
 
 #include "core/blas.hpp"
 #include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_direct.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
 #include "ops/workspace.hpp"
 
@@ -317,6 +318,10 @@ bool backward_input_is_packed(const ConvBackwardInput& p) {
 bool backward_weight_is_packed(const ConvBackwardWeight& p) {
   return p.dtype == DType::f32 && takes_prologue(p) && is_packed_backward_weight(p.shape);
 }
+bool forward_is_narrow(const ConvForward& p) { return p.dtype == DType::f32 && is_narrow_forward(p.shape); }
+bool backward_input_is_narrow(const ConvBackwardInput& p) {
+  return p.dtype == DType::f32 && is_narrow_backward_input(p.shape);
+}
 template <int64_t (*kOf)(const ConvShape&), class Problem>
 int64_t workspace(const Problem& p) {
   return kOf(p.shape);
@@ -331,6 +336,7 @@ int64_t workspace(const Problem& p) {
 }
 constexpr const char* kPackedIdea = "products of packed panels; bound by multiply-adds";
 constexpr const char* kWinogradIdea = "fewer multiply-adds for additions; bound by transforms where channels are few";
+constexpr const char* kNarrowIdea = "each value of x meets three taps at once; bound by multiply-adds";
 constexpr const char* kGroupsIdea = "several groups in one vector; bound by bytes (depthwise) or shuffles";
 
 }  // namespace
@@ -339,6 +345,7 @@ const Candidates<ConvForward>& conv2d_forward() {
   static const Candidates<ConvForward> list(
       "conv2d.forward",
       {{"lane_groups", kGroupsIdea, forward_is_groups, forward_groups, workspace<gather_groups_workspace>},
+       {"narrow", kNarrowIdea, forward_is_narrow, forward_narrow, workspace<forward_narrow_workspace>},
        // Forward takes the small tile first: it is as exact as the direct kernel. Gradients need less.
        {"winograd_f2x2", kWinogradIdea, forward_is_winograd<2>, forward_winograd_2,
         winograd_workspace<forward_winograd_workspace, 2>},
@@ -367,6 +374,8 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
       "conv2d.backward_input",
       {{"lane_groups", kGroupsIdea, backward_input_is_groups, backward_input_groups,
         workspace<gather_groups_workspace>},
+       {"narrow", kNarrowIdea, backward_input_is_narrow, backward_input_narrow,
+        workspace<backward_input_narrow_workspace>},
        {"winograd_f4x4", kWinogradIdea, backward_input_is_winograd<4>, backward_input_winograd_4,
         winograd_workspace<backward_input_winograd_workspace, 4>},
        {"winograd_f2x2", kWinogradIdea, backward_input_is_winograd<2>, backward_input_winograd_2,
@@ -387,26 +396,33 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
 }
 
 const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
-  static const Candidates<ConvBackwardWeight> list(
-      "conv2d.backward_weight",
-      {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups,
-        workspace<backward_weight_groups_workspace>},
-       {"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4,
-        winograd_workspace<backward_weight_winograd_workspace, 4>},
-       {"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed,
-        workspace<backward_weight_packed_workspace>},
-       {"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
-        backward_weight_direct, workspace<backward_weight_direct_workspace>},
-       {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
-        winograd_workspace<backward_weight_winograd_workspace, 2>},
-       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", backward_weight_is_plain,
-        [](const ConvBackwardWeight& p) {
-          typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
-        },
-        workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>},
-       {"reference", "the definition, in double", backward_weight_is_plain, [](const ConvBackwardWeight& p) {
-          typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
-        }}});
+  using One = Candidate<ConvBackwardWeight>;
+  const One groups{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups,
+                   workspace<backward_weight_groups_workspace>};
+  const One winograd_4{"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4,
+                       winograd_workspace<backward_weight_winograd_workspace, 4>};
+  const One winograd_2{"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
+                       winograd_workspace<backward_weight_winograd_workspace, 2>};
+  const One packed{"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed,
+                   workspace<backward_weight_packed_workspace>};
+  const One direct{"direct", "outer products in registers over packed pixels; bound by multiply-adds",
+                   backward_weight_is_direct, backward_weight_direct, workspace<backward_weight_direct_workspace>};
+  const One im2col{
+      "im2col_gemm", "windows copied side by side, then BLAS; bound by the product", backward_weight_is_plain,
+      [](const ConvBackwardWeight& p) {
+        typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
+      },
+      workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>};
+  const One reference{
+      "reference", "the definition, in double", backward_weight_is_plain, [](const ConvBackwardWeight& p) {
+        typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
+      }};
+  using List = Candidates<ConvBackwardWeight>;
+  const char* name = "conv2d.backward_weight";
+  // With eight floats a vector the small tile's transforms take what its products save.
+  static const List list = conv_simd().lanes == 16
+                               ? List(name, {groups, winograd_4, winograd_2, packed, direct, im2col, reference})
+                               : List(name, {groups, winograd_4, packed, direct, winograd_2, im2col, reference});
   return list;
 }
 

@@ -19,20 +19,18 @@ constexpr int64_t kL1Floats = 16 << 10 >> 2;  // x of one depth block that stays
 
 // ---- packing of weights: [block][tap row][tap column][depth][lanes of the block]
 
-/// Channels of block b: a full block, or half of one for a remainder that fits.
-int64_t block_lanes(int64_t channels, int64_t b) {
-  const int64_t block = conv_simd().block, half = block / 2, left = channels - b * block;
-  return left > half ? block : half;
-}
+/// Of a full block, where so many channels are cut.
+int64_t block_of(int64_t channels) { return even_block(channels, conv_simd().lanes, conv_simd().block_vectors); }
 int64_t packed_size(int64_t channels, int64_t taps, int64_t depth) {
-  const int64_t block = conv_simd().block;
-  return ceil_div(channels, block) * block * taps * depth;
+  const int64_t lanes = conv_simd().lanes;
+  return ceil_div(channels, lanes) * lanes * taps * depth;
 }
 
 /// packed[b][t][d][lane] = w[channel·channel_step + tap_offset[t] + d·depth_step], zero beyond the last channel.
 void pack_block(float* packed, const float* w, int64_t channels, int64_t b, const std::vector<int64_t>& tap_offset,
                 int64_t depth, int64_t channel_step, int64_t depth_step) {
-  const int64_t lanes = block_lanes(channels, b), c0 = b * conv_simd().block;
+  const int64_t block = block_of(channels), c0 = b * block;
+  const int64_t lanes = block_lanes(channels, block, conv_simd().lanes, b);
   const int64_t used = std::min(lanes, channels - c0);
   packed += c0 * static_cast<int64_t>(tap_offset.size()) * depth;
   for (const int64_t offset : tap_offset)
@@ -106,7 +104,7 @@ int64_t forward_direct_workspace(const ConvShape& problem) {
   ConvGather t = forward_gather(c, nullptr, nullptr, rows, columns);
   t.channels = c.K;
   std::vector<ConvGather> tasks;
-  cut(t, c.P, ceil_div(c.K, conv_simd().block), tasks);
+  cut(t, c.P, ceil_div(c.K, block_of(c.K)), tasks);
   const int64_t most = tasks.empty() ? 0 : patches_size(tasks.front());  // the last ones may have less
   return (packed + tasks_at_once(static_cast<int64_t>(tasks.size())) * most) * kFloatBytes;
 }
@@ -124,7 +122,7 @@ void forward_direct(const ConvForward& f) {
   std::vector<int64_t> tap_offset;
   for (int64_t t = 0; t < taps; ++t) tap_offset.push_back(t * depth);
 
-  const int64_t group_size = packed_size(width, taps, depth), blocks = ceil_div(width, conv_simd().block);
+  const int64_t group_size = packed_size(width, taps, depth), blocks = ceil_div(width, block_of(width));
   const PackedWeights packed(f, "direct", c.groups * group_size, [&](float* to) {
     parallel_for(c.groups * blocks, [&](int64_t i) {
       const int64_t g = i / blocks;
@@ -141,7 +139,7 @@ void forward_direct(const ConvForward& f) {
     t.w = packed.data() + g * group_size;
     t.bias = bias ? bias + g * width : nullptr;
     t.finish = f.epilogue.any() ? &finish : nullptr;
-    t.channel = g * width, t.channels = width;
+    t.channel = g * width, t.channels = width, t.block = block_of(width);
     cut(t, c.P, blocks, tasks);
   }
   if (!patches) return run(tasks);
@@ -177,7 +175,7 @@ void backward_input_direct(const ConvBackwardInput& f) {
   // Every phase has its own taps, which together are all taps; its packed weights follow those of the phase before.
   const int64_t group_size = packed_size(depth, taps, width);
   const Workspace<float> packed(c.groups * group_size);
-  const int64_t blocks = ceil_div(depth, conv_simd().block);
+  const int64_t blocks = ceil_div(depth, block_of(depth));
   std::vector<ConvGather> tasks;
   int64_t at = 0;
   for (int64_t a = 0; a < c.stride_h; ++a)
@@ -194,7 +192,7 @@ void backward_input_direct(const ConvBackwardInput& f) {
         ConvGather t = backward_gather(c, gy + g * width, gx + g * depth, a, b, row, column);
         t.depth = width;
         t.w = packed.data() + at + g * phase_size;
-        t.channels = depth;
+        t.channels = depth, t.block = block_of(depth);
         cut(t, row.inputs, blocks, tasks);
       }
       at += c.groups * phase_size;
@@ -215,13 +213,14 @@ struct WeightPlan {
   int64_t images, band;  // pixels of a chunk: so many images, or a band of rows of one
   int64_t chunks, bands, parts;
   int64_t tasks;            // of a part
+  int64_t margin;           // zeros about a row of gy: ConvOuter::margin
   int64_t acc_size;         // floats of a task's accumulators
   int64_t x_size, gy_size;  // of its packed x and gy
 };
 
 WeightPlan weight_plan(const ConvShape& c, bool patches) {
   WeightPlan plan{};
-  const int64_t taps = c.R * c.S, block = conv_simd().block, depth = c.group_depth(), width = c.group_width();
+  const int64_t taps = c.R * c.S, depth = c.group_depth(), width = c.group_width(), block = block_of(width);
   // Accumulators of at most 192 KiB, as square as the channels allow, in whole blocks.
   int64_t side = block;
   while ((side + block) * (side + block) * taps <= kTaskFloats) side += block;
@@ -248,7 +247,12 @@ WeightPlan weight_plan(const ConvShape& c, bool patches) {
   plan.x_size =
       plan.images * x_rows * c.W * (patches ? c.C : ceil_div(plan.depth_each, kConvDepthBlock) * kConvDepthBlock) +
       kPatchSlack;
-  plan.gy_size = plan.images * plan.band * c.Q * ceil_div(plan.channels_each, block) * block;
+  plan.margin =
+      joins_taps(c.S, c.stride_w, c.dilation_w, c.padding_w, block / conv_simd().lanes, conv_simd().block_vectors)
+          ? c.S - 1 - c.padding_w
+          : -1;
+  plan.gy_size = plan.images * plan.band * (c.Q + 2 * std::max<int64_t>(plan.margin, 0)) *
+                 ceil_div(plan.channels_each, block) * block;
   return plan;
 }
 
@@ -274,7 +278,7 @@ bool samples(const ConvShape& c) {
 void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvPrologue& prologue, const WeightPlan& plan,
                  const float* x, const float* gy, int64_t group, int64_t d0, int64_t k0, int64_t chunk_begin,
                  int64_t chunk_end, float* acc, float* x_packed, float* gy_packed) {
-  const int64_t block = conv_simd().block;
+  const int64_t block = block_of(c.group_width());
   const int64_t depth = std::min(plan.depth_each, c.group_depth() - d0);
   const int64_t channels = std::min(plan.channels_each, c.group_width() - k0);
   std::fill_n(acc, plan.acc_size, 0.f);
@@ -288,7 +292,7 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
 
     ConvOuter t{};
     t.acc = acc;
-    t.taps_h = c.R, t.taps_w = c.S, t.depth = depth, t.channels = channels;
+    t.taps_h = c.R, t.taps_w = c.S, t.depth = depth, t.channels = channels, t.block = block;
     t.images = images;
     t.in_step_h = c.stride_h, t.in_step_w = c.stride_w;
     t.tap_rows = rows.data(), t.tap_columns = columns.data();
@@ -330,14 +334,18 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
       normalise_panels(prologue, x_packed, t.x_depth_block, t.x_depth_block / kConvDepthBlock, kConvDepthBlock, d0,
                        depth);
     const float* gy_from = gy + (n0 * c.P + p0) * c.Q * c.K + group * c.group_width() + k0;
-    if (c.K == block) {
+    t.margin = plan.margin, t.x_columns = c.W;
+    if (c.K == block && c.groups == 1 && t.margin < 0) {
       t.gy = gy_from;
       t.gy_pixel = c.K, t.gy_row = c.Q * c.K, t.gy_image = c.P * t.gy_row, t.gy_block = 0;
     } else {
-      t.gy_pixel = block, t.gy_row = c.Q * block, t.gy_image = (p1 - p0) * t.gy_row, t.gy_block = images * t.gy_image;
+      const int64_t margin = std::max<int64_t>(t.margin, 0);  // stays zero: nothing is written there
+      t.gy_pixel = block, t.gy_row = (c.Q + 2 * margin) * block, t.gy_image = (p1 - p0) * t.gy_row,
+      t.gy_block = images * t.gy_image;
       for (int64_t n = 0; n < images; ++n)
-        pack_pixels(gy_packed + n * t.gy_image, t.gy_block, gy_from + n * c.P * c.Q * c.K, c.K, (p1 - p0) * c.Q,
-                    channels, block);
+        for (int64_t p = 0; p < p1 - p0; ++p)
+          pack_pixels(gy_packed + n * t.gy_image + p * t.gy_row + margin * block, t.gy_block,
+                      gy_from + (n * c.P + p) * c.Q * c.K, c.K, c.Q, channels, block);
       t.gy = gy_packed;
     }
     conv_simd().outer(t);
@@ -360,7 +368,7 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
   const bool patches = uses_patches(problem);
   const ConvShape c = patches ? of_patches(problem) : problem;
   const WeightPlan plan = weight_plan(c, patches);
-  const int64_t block = conv_simd().block, width = c.group_width();
+  const int64_t width = c.group_width(), block = block_of(width);
   const Workspace<float> acc(plan.tasks * plan.parts * plan.acc_size);
   parallel_for(plan.tasks * plan.parts, [&](int64_t i) {
     const int64_t part = i % plan.parts, task = i / plan.parts;
@@ -381,7 +389,7 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
       const int64_t d0 = dt * plan.depth_each, depth = std::min(plan.depth_each, depth_all - d0);
       const int64_t k_task = k0 / plan.channels_each * plan.channels_each;
       const int64_t channels = std::min(plan.channels_each, width - k_task);
-      const int64_t b = (k0 - k_task) / block, lanes = block_lanes(channels, b);
+      const int64_t b = (k0 - k_task) / block, lanes = block_lanes(channels, block, conv_simd().lanes, b);
       float* sum = acc.data() + task * plan.parts * plan.acc_size + b * block * taps * depth;
       const int64_t size = lanes * taps * depth;
       for (int64_t part = 1; part < plan.parts; ++part)

@@ -2,16 +2,29 @@
 // The direct convolution's inner kernels, compiled once per instruction set (conv2d_*_simd.cpp), and the plain structs
 // by which conv2d_direct.cpp hands them work. Layers above use conv2d_kernels.hpp.
 //
-// Everything is channels-last. A "block" is the vector of output channels that stays in registers: two native vectors,
-// or one for a remainder. Weights are packed as [block][tap row][tap column][depth][channel of the block], so that the
-// innermost loop reads them in order; the weight gradient is accumulated in the same layout.
+// Everything is channels-last. A "block" is the output channels that stay in registers: up to four native vectors (two
+// without AVX-512), fewer for a remainder. Weights are packed as [block][tap row][tap column][depth][channel of the
+// block], so that the innermost loop reads them in order; the weight gradient is accumulated in the same layout.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/isa.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
 
 namespace gradus {
+
+/// Channels of a full block where `channels` are cut into as few blocks of at most `most` vectors of `lanes` as can be,
+/// and these as even as can be.
+inline std::int64_t even_block(std::int64_t channels, std::int64_t lanes, std::int64_t most) {
+  const std::int64_t vectors = std::max<std::int64_t>((channels + lanes - 1) / lanes, 1);
+  const std::int64_t blocks = (vectors + most - 1) / most;
+  return (vectors + blocks - 1) / blocks * lanes;
+}
+/// Of block b: the last one has as many vectors as its channels need.
+inline std::int64_t block_lanes(std::int64_t channels, std::int64_t block, std::int64_t lanes, std::int64_t b) {
+  return std::min(block, (channels - b * block + lanes - 1) / lanes * lanes);
+}
 
 /// Outputs first, first + 1, … (`count` of them) along one axis that see the same taps [tap0, tap0 + taps). The first
 /// of those taps reads input position in0 at output `first`, and in_step further on at each following output. Positions
@@ -38,6 +51,7 @@ struct ConvGather {
   const ConvFinish* finish;  // null: the sum is the result
   std::int64_t channel;      // of y, the first of `channels`: where finish's operands begin
   std::int64_t channels;     // outputs' channels
+  std::int64_t block;        // of a full block
   const ConvSegment* rows;
   const ConvSegment* columns;
   std::int64_t row_segments, column_segments;
@@ -53,14 +67,24 @@ struct ConvOuter {
   const float* gy;
   std::int64_t gy_block, gy_image, gy_row, gy_pixel;
   float* acc;
-  std::int64_t taps_h, taps_w, depth, channels;
+  std::int64_t taps_h, taps_w, depth, channels, block;  // block: channels of a full one
   std::int64_t images, in_step_h, in_step_w, tap_step_h, tap_step_w;
   const ConvSegment* tap_rows;  // for each tap row: the output rows that see it (first, count) and in0 at the first
   const ConvSegment* tap_columns;
+  /// The taps of a row together, where joins_taps(): gy then has a margin of zeros, `margin` pixels at both ends of a
+  /// row, and tap_columns is not looked at. -1: each tap by itself.
+  std::int64_t margin, x_columns;  // x_columns: pixels of a row of x
 };
 
+/// Whether outer() takes three taps of a row together: a value of x then serves three multiply-adds. Worth it where a
+/// pixel of gy is so few vectors that they alone would give a tile too few.
+inline bool joins_taps(std::int64_t taps_w, std::int64_t stride_w, std::int64_t dilation_w, std::int64_t padding_w,
+                       std::int64_t block_vectors, std::int64_t most_vectors) {
+  return taps_w == 3 && stride_w == 1 && dilation_w == 1 && padding_w <= 2 && block_vectors * 2 <= most_vectors;
+}
+
 struct ConvSimd {
-  int block;  // channels of a full block
+  int lanes, block_vectors;  // of a vector, and at most of a block
   void (*gather)(const ConvGather&);
   void (*outer)(const ConvOuter&);
   /// x[r][i] = [relu](x[r][i] · scale[i] + shift[i]) for a panel of rows, `width` floats each, a multiple of 4.

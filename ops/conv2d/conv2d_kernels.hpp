@@ -113,6 +113,14 @@ void backward_weight_winograd_4(const ConvBackwardWeight&);
 std::int64_t forward_winograd_workspace(const ConvShape&, int tile);
 std::int64_t backward_input_winograd_workspace(const ConvShape&, int tile);
 std::int64_t backward_weight_winograd_workspace(const ConvShape&, int tile);
+// narrow: conv2d_narrow.cpp. For rows of three taps and stride 1 where y's (backward-data: gx's) pixel is one vector
+// (f32).
+bool is_narrow_forward(const ConvShape&);
+bool is_narrow_backward_input(const ConvShape&);
+void forward_narrow(const ConvForward&);
+void backward_input_narrow(const ConvBackwardInput&);
+std::int64_t forward_narrow_workspace(const ConvShape&);
+std::int64_t backward_input_narrow_workspace(const ConvShape&);
 // lane_groups: conv2d_groups.cpp. For groups of 1, 2, 4 or 8 inputs and as many outputs, of which some fit a vector;
 // backward-weights of 1, 2 or 4.
 bool is_lane_groups(const ConvShape&);

@@ -19,11 +19,11 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t kDepthEach = 256;    // of a product: a panel of b stays in L1
 constexpr int64_t kPanelsEach = 32;    // of rows in a task: its part of a stays in L2
 constexpr int64_t kColumnsEach = 256;  // of a weight gradient's task
 constexpr int64_t kBand = 64;          // rows of a weight that are packed together
-constexpr int64_t kLeastTasks = 16;    // enough to balance the cores
+constexpr int64_t kTasksOfThread = 4;  // to balance the cores: of a gather, at least
+constexpr int64_t kLeastTasks = 16;    // of a weight gradient, whose sums depend on how it is cut
 constexpr int64_t kLeastPanels = 4;    // of columns, in a task that has not all of them
 
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -49,8 +49,8 @@ void see(const Sight& s, int64_t offset_h, int64_t offset_w, int64_t begin, int6
   }
 }
 
-/// Equal stretches of depth, each at most kDepthEach.
-int64_t depth_each(int64_t depth) { return ceil_div(depth, ceil_div(depth, kDepthEach)); }
+/// Equal stretches of depth, each at most PackedSimd::depth.
+int64_t depth_each(int64_t depth) { return ceil_div(depth, ceil_div(depth, packed_simd().depth)); }
 
 struct Tap {
   int64_t offset_h, offset_w;
@@ -67,12 +67,13 @@ struct GatherPlan {
 GatherPlan gather_plan(int64_t pixels, int64_t depth, int64_t columns) {
   const PackedSimd& simd = packed_simd();
   const int64_t panels = ceil_div(columns, simd.columns), most_column_tasks = ceil_div(panels, kLeastPanels);
-  const int64_t most_pixels = std::min(kPanelsEach * simd.rows, ceil_div(pixels * most_column_tasks, kLeastTasks));
+  const int64_t least_tasks = kTasksOfThread * num_threads();  // the sums of an output are the same however it is cut
+  const int64_t most_pixels = std::min(kPanelsEach * simd.rows, ceil_div(pixels * most_column_tasks, least_tasks));
   GatherPlan plan{};
   plan.pixel_tasks = ceil_div(pixels, std::max<int64_t>(most_pixels, simd.rows));
   if (plan.pixel_tasks == 0) return plan;
   plan.pixels_each = round_up(ceil_div(pixels, plan.pixel_tasks), simd.rows);
-  plan.panels_each = ceil_div(panels, std::clamp<int64_t>(ceil_div(kLeastTasks, plan.pixel_tasks), 1, panels));
+  plan.panels_each = ceil_div(panels, std::clamp<int64_t>(ceil_div(least_tasks, plan.pixel_tasks), 1, panels));
   plan.column_tasks = ceil_div(panels, plan.panels_each);
   plan.stretch = depth_each(depth);
   return plan;
@@ -139,20 +140,30 @@ bool is_pointwise(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding
 
 }  // namespace
 
-// Measured on AVX2. A pixel is packed once for each tap: many columns must share it. Windows share what the direct
-// kernel reads; it loses where its weights are too many for a cache.
+// A pixel is packed once for each tap: many columns must share it. Windows share what the direct kernel reads; it loses
+// where its weights are too many for a cache. So do 1x1 convolutions on AVX-512, whose direct tiles are few addresses
+// wide and whose L2 holds 1 MiB of weights. Measured on AVX2 and AVX-512.
+
+namespace {
+bool is_wide() { return conv_simd().lanes == 16; }
+bool weights_fit_l2(const ConvShape& c) { return c.C * c.K <= 1 << 18; }
+}  // namespace
 
 bool is_packed_forward(const ConvShape& c) {
-  return c.groups == 1 && (is_pointwise(c) ? c.K >= 64 && c.C >= 32 : c.C >= 256 && c.K >= 512);
+  if (c.groups != 1) return false;
+  if (!is_pointwise(c)) return c.C >= 256 && c.K >= 512;
+  return is_wide() ? !weights_fit_l2(c) : c.K >= 64 && c.C >= 32;
 }
 
 bool is_packed_backward_input(const ConvShape& c) {
   if (c.groups != 1) return false;
-  return is_pointwise(c) ? c.C >= 64 : c.stride_h == 1 && c.stride_w == 1 && c.C >= 256 && c.K >= 512;
+  if (!is_pointwise(c)) return c.stride_h == 1 && c.stride_w == 1 && c.C >= 256 && c.K >= 512;
+  return is_wide() ? !weights_fit_l2(c) : c.C >= 64;
 }
 
 bool is_packed_backward_weight(const ConvShape& c) {
-  return c.groups == 1 && c.C >= 48 && c.K >= 48 && c.C * c.K >= 8192;
+  const int64_t least = is_wide() ? 64 : 48;
+  return c.groups == 1 && c.C >= least && c.K >= least && c.C * c.K >= 8192;
 }
 
 int64_t forward_packed_workspace(const ConvShape& c) { return gather_workspace(c.N * c.P * c.Q, c.R * c.S, c.C, c.K); }
@@ -242,7 +253,7 @@ WeightPlan weight_plan(const ConvShape& c) {
   plan.c_each = round_up(ceil_div(c.C, ceil_div(c.C, kColumnsEach)), simd.columns);
   plan.k_tasks = ceil_div(c.K, plan.k_each), plan.c_tasks = ceil_div(c.C, plan.c_each);
   const int64_t pixels = c.N * c.P * c.Q;
-  plan.stretches = ceil_div(pixels, kDepthEach);
+  plan.stretches = ceil_div(pixels, simd.depth);
   if (plan.stretches == 0) return plan;
   plan.stretch = ceil_div(pixels, plan.stretches);
   plan.parts = std::clamp<int64_t>(kLeastTasks / (plan.k_tasks * plan.c_tasks), 1, plan.stretches);

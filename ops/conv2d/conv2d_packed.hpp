@@ -19,6 +19,9 @@ struct PackedProduct {
   const float* b;  // panels of columns, b_panel floats apart
   std::int64_t b_panel;
   std::int64_t depth, rows, columns;
+  /// Not packed: a [depth][a_step] and b [depth][b_step] as they lie, for a stride of few cache lines. Up to kPackSlack
+  /// floats beyond their last rows are read.
+  std::int64_t a_step = 0, b_step = 0;
   float* const* out;                   // a pointer to each row
   const float* start;                  // [columns], or null for zeros
   bool add;                            // to what out holds; start is not looked at
@@ -27,7 +30,8 @@ struct PackedProduct {
 };
 
 struct PackedSimd {
-  int rows, columns;  // of a tile
+  int rows, columns;   // of a tile
+  std::int64_t depth;  // of a product, at most: what is packed of both factors stays near
   /// to[panel][d][width] = line[panel·width + i][d]: lines become columns of panels. Beyond the last line, the last
   /// again. Writes up to kPackSlack floats beyond the last panel. width is rows or columns.
   void (*across)(const float* const* line, std::int64_t lines, std::int64_t depth, int width, float* to);
@@ -39,6 +43,6 @@ struct PackedSimd {
 };
 GRADUS_ISA_TABLE(PackedSimd, packed_simd)
 
-inline constexpr std::int64_t kPackSlack = 16;
+inline constexpr std::int64_t kPackSlack = 64;
 
 }  // namespace gradus

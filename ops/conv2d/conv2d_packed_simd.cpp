@@ -1,64 +1,68 @@
 // Products of packed panels. Bound by the multiply-adds: per depth step of a tile 2 x 6 of them on AVX2 against 2
-// vector loads and 6 broadcasts, all from L1 (b) and L2 (a). Packing costs a move per element, shared by a whole row of
-// tiles.
+// vector loads and 6 broadcasts, all from L1 (b) and L2 (a); 4 x 6 on AVX-512 (conv2d_tile.hpp). Packing costs a move
+// per element, shared by a whole row of tiles.
 
 #include <algorithm>
 #include <utility>
 
 #include "core/simd.hpp"
 #include "ops/conv2d/conv2d_packed.hpp"
+#include "ops/conv2d/conv2d_tile.hpp"
 
 namespace gradus::GRADUS_ISA {
 namespace {
 
-constexpr int kVectors = 2;
-constexpr int kColumns = kVectors * kLanes;
-/// Rows of a tile: accumulators fill the registers but for the two vectors of b and one broadcast.
-constexpr int kRows = (kRegisters - kVectors - 1) / kVectors;
+constexpr int kColumns = kTileVectors * kLanes;
+constexpr int kRows = kTileRows<kTileVectors>;
+/// Machines with AVX-512 have an L2 of at least 1 MiB.
+constexpr std::int64_t kDepth = kLanes == 16 ? 512 : 256;
+/// Lines that are transposed together: no more than a panel of rows has use for.
+constexpr int kPackLanes = std::min(kLanes, 8);
+using PackVec = Vec<kPackLanes>;
 
 // ---- packing
 
 /// Exchanges the off-diagonal kStep x kStep blocks of the matrix whose rows are a and b, kStep rows apart.
 template <int kStep, int... Lane>
-inline void exchange(VecN& a, VecN& b, std::integer_sequence<int, Lane...>) {
-  const VecN low = __builtin_shufflevector(a, b, (Lane & kStep ? kLanes + Lane - kStep : Lane)...);
-  b = __builtin_shufflevector(a, b, (Lane & kStep ? kLanes + Lane : Lane + kStep)...);
+inline void exchange(PackVec& a, PackVec& b, std::integer_sequence<int, Lane...>) {
+  const PackVec low = __builtin_shufflevector(a, b, (Lane & kStep ? kPackLanes + Lane - kStep : Lane)...);
+  b = __builtin_shufflevector(a, b, (Lane & kStep ? kPackLanes + Lane : Lane + kStep)...);
   a = low;
 }
 template <int kStep>
-inline void transpose(VecN (&v)[kLanes]) {
+inline void transpose(PackVec (&v)[kPackLanes]) {
 #pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i)
-    if (!(i & kStep)) exchange<kStep>(v[i], v[i + kStep], std::make_integer_sequence<int, kLanes>{});
+  for (int i = 0; i < kPackLanes; ++i)
+    if (!(i & kStep)) exchange<kStep>(v[i], v[i + kStep], std::make_integer_sequence<int, kPackLanes>{});
   if constexpr (kStep > 1) transpose<kStep / 2>(v);
 }
 
-/// to[d·width] … = line[·][d] for kLanes lines. With width below kLanes each store spoils the head of the next.
+/// to[d·width] … = line[·][d] for kPackLanes lines. With width below kPackLanes each store spoils the head of the next.
 void across_lanes(const float* const* line, std::int64_t depth, int width, float* to) {
   std::int64_t d = 0;
-  for (; d + kLanes <= depth; d += kLanes) {
-    VecN v[kLanes];
+  for (; d + kPackLanes <= depth; d += kPackLanes) {
+    PackVec v[kPackLanes];
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) v[i] = load(line[i] + d);
-    transpose<kLanes / 2>(v);
+    for (int i = 0; i < kPackLanes; ++i) v[i] = load<kPackLanes>(line[i] + d);
+    transpose<kPackLanes / 2>(v);
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) store(to + (d + i) * width, v[i]);
+    for (int i = 0; i < kPackLanes; ++i) store_vec<kPackLanes>(to + (d + i) * width, v[i]);
   }
   for (; d < depth; ++d)
-    for (int i = 0; i < kLanes; ++i) to[d * width + i] = line[i][d];
+    for (int i = 0; i < kPackLanes; ++i) to[d * width + i] = line[i][d];
 }
 
 void across(const float* const* line, std::int64_t lines, std::int64_t depth, int width, float* to) {
   for (std::int64_t first = 0; first < lines; first += width, to += width * depth) {
-    const float* panel[std::max(kRows, kColumns) + kLanes];
-    for (int i = 0; i < width + kLanes; ++i) panel[i] = line[std::min(first + i, lines - 1)];
-    if (width < kLanes) {
+    const float* panel[std::max(kRows, kColumns) + kPackLanes];
+    for (int i = 0; i < width + kPackLanes; ++i) panel[i] = line[std::min(first + i, lines - 1)];
+    if (width < kPackLanes) {
       across_lanes(panel, depth, width, to);
       continue;
     }
     // The last group reaches back where the width is no multiple of a vector.
-    for (int i = 0; i < width; i += kLanes) {
-      const int at = std::min(i, width - kLanes);
+    for (int i = 0; i < width; i += kPackLanes) {
+      const int at = std::min(i, width - kPackLanes);
       across_lanes(panel + at, depth, width, to + at);
     }
   }
@@ -88,14 +92,14 @@ void along(const float* const* line, std::int64_t depth, std::int64_t channels, 
 
 // ---- the product
 
-/// One tile of kRows rows and V vectors of columns, the first `rows` and `columns` of which exist.
-template <int V>
-void tile(const PackedProduct& t, const float* a, const float* b, float* const* out, std::int64_t rows, std::int64_t c,
-          std::int64_t columns) {
-  VecN acc[kRows][V];
+/// One tile of R rows and V vectors of columns, the first `rows` and `columns` of which exist.
+template <int V, int R>
+void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const float* b, std::int64_t b_step,
+          float* const* out, std::int64_t rows, std::int64_t c, std::int64_t columns) {
+  VecN acc[R][V];
   const bool whole = columns >= V * kLanes;
   if (t.add) {
-    for (int j = 0; j < kRows; ++j)
+    for (int j = 0; j < R; ++j)
       for (int v = 0; v < V; ++v) {
         const float* from = out[j] + c + v * kLanes;
         acc[j][v] = whole ? load(from) : load_first(from, std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
@@ -106,23 +110,23 @@ void tile(const PackedProduct& t, const float* a, const float* b, float* const* 
       if (t.start)
         start = whole ? load(t.start + c + v * kLanes)
                       : load_first(t.start + c + v * kLanes, std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
-      for (int j = 0; j < kRows; ++j) acc[j][v] = start;
+      for (int j = 0; j < R; ++j) acc[j][v] = start;
     }
   }
 #pragma GCC unroll 4
-  for (std::int64_t d = 0; d < t.depth; ++d, a += kRows, b += kColumns) {
+  for (std::int64_t d = 0; d < t.depth; ++d, a += a_step, b += b_step) {
     VecN column[V];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes);
 #pragma GCC unroll 32
-    for (int j = 0; j < kRows; ++j)
-#pragma GCC unroll 2
+    for (int j = 0; j < R; ++j)
+#pragma GCC unroll 4
       for (int v = 0; v < V; ++v) acc[j][v] += column[v] * a[j];
   }
 #pragma GCC unroll 32
-  for (int j = 0; j < kRows; ++j) {
+  for (int j = 0; j < R; ++j) {
     if (j >= rows) break;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       float* to = out[j] + c + v * kLanes;
       if (whole)
@@ -136,25 +140,34 @@ void tile(const PackedProduct& t, const float* a, const float* b, float* const* 
       finish(*t.finish, t.channel + c, out[j] + c, std::min<std::int64_t>(columns, V * kLanes));
 }
 
+/// All rows by one panel of columns; a's tiles lie a_tile floats apart.
+template <int V, int R>
+void column_of_tiles(const PackedProduct& t, const float* a, std::int64_t a_step, std::int64_t a_tile, const float* b,
+                     std::int64_t b_step, std::int64_t c, std::int64_t columns) {
+  for (std::int64_t r = 0; r < t.rows; r += R, a += a_tile) {
+    const std::int64_t rows = std::min<std::int64_t>(R, t.rows - r);
+    float* out[R];
+    for (int j = 0; j < R; ++j) out[j] = t.out[r + std::min<std::int64_t>(j, rows - 1)];
+    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns);
+  }
+}
+
 void multiply(const PackedProduct& t) {
+  const bool packed = t.a_step == 0;
   const float* b = t.b;
-  for (std::int64_t c = 0; c < t.columns; c += kColumns, b += t.b_panel) {
+  for (std::int64_t c = 0; c < t.columns; c += kColumns, b += packed ? t.b_panel : kColumns) {
     const std::int64_t columns = std::min<std::int64_t>(kColumns, t.columns - c);
-    const float* a = t.a;
-    for (std::int64_t r = 0; r < t.rows; r += kRows, a += kRows * t.depth) {
-      const std::int64_t rows = std::min<std::int64_t>(kRows, t.rows - r);
-      float* out[kRows];
-      for (int j = 0; j < kRows; ++j) out[j] = t.out[r + std::min<std::int64_t>(j, rows - 1)];
-      if (columns > kLanes)
-        tile<kVectors>(t, a, b, out, rows, c, columns);
-      else
-        tile<1>(t, a, b, out, rows, c, columns);
-    }
+    with_vectors((columns + kLanes - 1) / kLanes, [&](auto v) {
+      if (packed) return column_of_tiles<v, kRows>(t, t.a, kRows, kRows * t.depth, b, kColumns, c, columns);
+      constexpr int kEach = std::min(kTileRows<v>, 12);
+      column_of_tiles<v, kEach>(t, t.a, t.a_step, kEach, b, t.b_step, c, columns);
+    });
   }
 }
 
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(PackedSimd, packed_simd,
-                  {.rows = kRows, .columns = kColumns, .across = across, .along = along, .multiply = multiply})
+GRADUS_ISA_DEFINE(
+    PackedSimd, packed_simd,
+    {.rows = kRows, .columns = kColumns, .depth = kDepth, .across = across, .along = along, .multiply = multiply})

@@ -2,7 +2,7 @@
 //
 // gather: forward and backward-data. A tile of pixels x one block of output channels stays in registers over
 // the whole depth (taps x input channels). Bound by the multiply-adds: per depth step 2 x 6 of them on AVX2 against
-// 2 vector loads and 6 broadcasts, i.e. 6 cycles of arithmetic and 4 of loads.
+// 2 vector loads and 6 broadcasts, i.e. 6 cycles of arithmetic and 4 of loads (conv2d_tile.hpp).
 //
 // outer: backward-weights. For each tap, an outer product gy x summed over pixels. A tile of one block of output
 // channels x a few input channels stays in registers over all pixels of a chunk. Bound by the multiply-adds in the same
@@ -13,15 +13,16 @@
 
 #include "core/simd.hpp"
 #include "ops/conv2d/conv2d_direct.hpp"
+#include "ops/conv2d/conv2d_tile.hpp"
 
 namespace gradus::GRADUS_ISA {
 namespace {
 
-constexpr int kBlockVectors = 2;
-constexpr int kBlock = kBlockVectors * kLanes;
-/// Pixels of a tile: accumulators fill the registers but for one block of weights and one broadcast input.
-constexpr int kPixels = (kRegisters - kBlockVectors - 1) / kBlockVectors;
-constexpr std::int64_t kWeightFloats = 128 << 10 >> 2;
+/// Pixels of a tile of V vectors. More than eight have more addresses than the machine has registers for.
+constexpr int kMostPixels = 8;
+template <int V>
+constexpr int kPixels = std::min(kTileRows<V>, kMostPixels);
+constexpr std::int64_t kWeightFloats = kTileVectors * (64 << 10 >> 2);
 
 struct TapWindow {
   const float* w;  // the block's weights at the first tap seen
@@ -55,9 +56,10 @@ inline void tile(const ConvGather& t, const float* const* pixel, const TapWindow
   }
 }
 
+/// A function of its own: inlined into its callers' loops, the sums lose their registers.
 template <int V, int PX>
-void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* pixel, float* const* out,
-                 std::int64_t d0, std::int64_t k0, int pixels) {
+[[gnu::noinline]] void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* pixel,
+                                   float* const* out, std::int64_t d0, std::int64_t k0, int pixels) {
   VecN acc[PX][V];
   const std::int64_t left = t.channels - k0;
   for (int v = 0; v < V; ++v) {
@@ -92,9 +94,9 @@ void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* 
 
 /// Pixels that share their taps, listed once and passed over by every block.
 struct PixelList {
-  static constexpr int kCapacity = 240;  // x and y of a chunk stay near; a multiple of the tiles' sizes
-  const float* x[kCapacity + kPixels];   // the first visible tap; beyond `count`, repeats of the first pixel
-  float* y[kCapacity + kPixels];
+  static constexpr int kCapacity = 240;     // x and y of a chunk stay near; a multiple of the tiles' sizes
+  const float* x[kCapacity + kMostPixels];  // the first visible tap; beyond `count`, repeats of the first pixel
+  float* y[kCapacity + kMostPixels];
   int count;
 };
 
@@ -108,30 +110,25 @@ void tiles(const ConvGather& t, const TapWindow& win, const PixelList& list, std
 
 /// All blocks for the listed pixels.
 void blocks(const ConvGather& t, const ConvSegment& row, const ConvSegment& column, PixelList& list) {
-  for (int m = list.count; m < list.count + kPixels; ++m) list.x[m] = list.x[0], list.y[m] = list.y[0];
-  const std::int64_t vectors = (t.channels + kLanes - 1) / kLanes;
+  for (int m = list.count; m < list.count + kMostPixels; ++m) list.x[m] = list.x[0], list.y[m] = list.y[0];
   const std::int64_t taps = t.taps_h * t.taps_w;
   // Weights are read again for every tile: as much depth at a time as leaves a block's weights in a corner of L2. The
   // later stretches of depth add to what the first wrote.
   const std::int64_t stretches =
-      std::max<std::int64_t>((taps * t.depth * kBlock + kWeightFloats - 1) / kWeightFloats, 1);
+      std::max<std::int64_t>((taps * t.depth * t.block + kWeightFloats - 1) / kWeightFloats, 1);
   const std::int64_t stretch = ((t.depth + stretches - 1) / stretches + 15) / 16 * 16;
   // Neighbouring taps of a row lie side by side in x unless the convolution is dilated or grouped: one long run.
   const bool joined = t.tap_step_w == 1 && t.x_pixel == t.depth && stretches == 1;
   for (std::int64_t d0 = 0; d0 < t.depth; d0 += stretch)
     for (std::int64_t b = t.block_begin; b < t.block_end; ++b) {
-      const bool full = (b + 1) * kBlockVectors <= vectors;
+      const std::int64_t lanes = block_lanes(t.channels, t.block, kLanes, b);
       TapWindow win;
-      win.w = t.w + b * kBlock * taps * t.depth +
-              ((row.tap0 * t.taps_w + column.tap0) * t.depth + d0) * (full ? kBlock : kLanes);
+      win.w = t.w + b * t.block * taps * t.depth + ((row.tap0 * t.taps_w + column.tap0) * t.depth + d0) * lanes;
       win.taps_h = row.taps;
       win.last = d0 + stretch >= t.depth;
       win.runs = joined ? (column.taps > 0) : column.taps;
       win.run = joined ? column.taps * t.depth : std::min(stretch, t.depth - d0);
-      if (full)
-        tiles<kBlockVectors, kPixels>(t, win, list, b * kBlock, d0);
-      else
-        tiles<1, 8>(t, win, list, b * kBlock, d0);
+      with_vectors(lanes / kLanes, [&](auto v) { tiles<v, kPixels<v>>(t, win, list, b * t.block, d0); });
     }
 }
 
@@ -162,8 +159,6 @@ void gather(const ConvGather& t) {
 }
 
 // ---- backward-weights
-
-constexpr int kDepth = (kRegisters - kBlockVectors - 1) / kBlockVectors;
 
 /// D input channels x V vectors of output channels, over images x rows x columns.
 template <int V, int D>
@@ -202,9 +197,81 @@ void sweep_at_most(int depth, const ConvOuter& t, const float* x, const float* g
   if constexpr (D > 1) sweep_at_most<V, D - 1>(depth, t, x, gy, rows, columns, out);
 }
 
+/// As sweep(), for three taps of a row: x at column j meets gy at columns j + 2, j + 1 and j of a row with its margin.
+template <int V, int D>
+void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, float* out) {
+  const std::int64_t tap = t.depth * V * kLanes;
+  VecN acc[D][3][V];
+#pragma GCC unroll 32
+  for (int d = 0; d < D; ++d)
+#pragma GCC unroll 3
+    for (int s = 0; s < 3; ++s)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) acc[d][s][v] = load(out + s * tap + (d * V + v) * kLanes);
+  for (std::int64_t n = 0; n < t.images; ++n)
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const float* x = x0 + n * t.x_image + i * t.x_row;
+      const float* gy = gy0 + n * t.gy_image + i * t.gy_row;
+      for (std::int64_t j = 0; j < t.x_columns; ++j, x += t.x_pixel, gy += t.gy_pixel) {
+        VecN g[3][V];
+#pragma GCC unroll 3
+        for (int s = 0; s < 3; ++s)
+#pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) g[s][v] = load(gy + (2 - s) * t.gy_pixel + v * kLanes);
+#pragma GCC unroll 32
+        for (int d = 0; d < D; ++d)
+#pragma GCC unroll 3
+          for (int s = 0; s < 3; ++s)
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) acc[d][s][v] += g[s][v] * x[d];
+      }
+    }
+#pragma GCC unroll 32
+  for (int d = 0; d < D; ++d)
+#pragma GCC unroll 3
+    for (int s = 0; s < 3; ++s)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) store(out + s * tap + (d * V + v) * kLanes, acc[d][s][v]);
+}
+
+template <int V, int D>
+void sweep_joined_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows,
+                          float* out) {
+  if (depth == D) return sweep_joined<V, D>(t, x, gy, rows, out);
+  if constexpr (D > 1) sweep_joined_at_most<V, D - 1>(depth, t, x, gy, rows, out);
+}
+
+/// fn(d, size): the channels [0, depth) in tiles of at most `most`, even ones: 16 = 6 + 5 + 5, not 6 + 6 + 4; too small
+/// a tile leaves the multipliers waiting for each other.
+template <class Fn>
+void even_tiles(std::int64_t depth, int most, Fn&& fn) {
+  std::int64_t tiles = (depth + most - 1) / most;
+  for (std::int64_t d = 0, left = depth; left > 0; --tiles) {
+    const int size = static_cast<int>((left + tiles - 1) / tiles);
+    fn(d, size);
+    d += size, left -= size;
+  }
+}
+
+template <int V>
+void block_rows_joined(const ConvOuter& t, const float* x, const float* gy, std::int64_t d0, std::int64_t d1,
+                       float* acc) {
+  constexpr int kTile = kTileRows<3 * V>;
+  for (std::int64_t r = 0; r < t.taps_h; ++r) {
+    const ConvSegment& row = t.tap_rows[r];
+    if (row.count == 0) continue;
+    const float* xp = x + row.in0 * t.x_row;
+    const float* gp = gy + row.first * t.gy_row;
+    float* out = acc + (r * 3 * t.depth + d0) * V * kLanes;
+    even_tiles(d1 - d0, kTile, [&](std::int64_t d, int size) {
+      sweep_joined_at_most<V, kTile>(size, t, xp + d, gp, row.count, out + d * V * kLanes);
+    });
+  }
+}
+
 template <int V>
 void block_taps(const ConvOuter& t, const float* x, const float* gy, std::int64_t d0, std::int64_t d1, float* acc) {
-  constexpr int kTile = V == 2 ? kDepth : 8;
+  constexpr int kTile = V == 1 ? 8 : kTileRows<V>;
   for (std::int64_t r = 0; r < t.taps_h; ++r)
     for (std::int64_t s = 0; s < t.taps_w; ++s) {
       const ConvSegment &row = t.tap_rows[r], &column = t.tap_columns[s];
@@ -212,29 +279,25 @@ void block_taps(const ConvOuter& t, const float* x, const float* gy, std::int64_
       const float* xp = x + row.in0 * t.x_row + column.in0 * t.x_pixel;
       const float* gp = gy + row.first * t.gy_row + column.first * t.gy_pixel;
       float* out = acc + ((r * t.taps_w + s) * t.depth + d0) * V * kLanes;
-      // Even tiles: 16 = 6 + 5 + 5, not 6 + 6 + 4; too small a tile leaves the multipliers waiting for each other.
-      std::int64_t tiles = (d1 - d0 + kTile - 1) / kTile;
-      for (std::int64_t d = 0, left = d1 - d0; left > 0; --tiles) {
-        const int size = static_cast<int>((left + tiles - 1) / tiles);
+      even_tiles(d1 - d0, kTile, [&](std::int64_t d, int size) {
         sweep_at_most<V, kTile>(size, t, xp + d, gp, row.count, column.count, out + d * V * kLanes);
-        d += size, left -= size;
-      }
+      });
     }
 }
 
 void outer(const ConvOuter& t) {
-  const std::int64_t vectors = (t.channels + kLanes - 1) / kLanes;
   const std::int64_t taps_depth = t.taps_h * t.taps_w * t.depth;
   for (std::int64_t d0 = 0; d0 < t.depth; d0 += kConvDepthBlock) {  // a block of x stays in L1 over all of gy
     const std::int64_t d1 = std::min(d0 + kConvDepthBlock, t.depth);
     const float* x = t.x + d0 / kConvDepthBlock * t.x_depth_block;
-    for (std::int64_t b = 0; b * kBlockVectors < vectors; ++b) {
+    for (std::int64_t b = 0; b * t.block < t.channels; ++b) {
       const float* gy = t.gy + b * t.gy_block;
-      float* acc = t.acc + b * kBlock * taps_depth;
-      if ((b + 1) * kBlockVectors <= vectors)
-        block_taps<2>(t, x, gy, d0, d1, acc);
-      else
-        block_taps<1>(t, x, gy, d0, d1, acc);
+      float* acc = t.acc + b * t.block * taps_depth;
+      with_vectors(block_lanes(t.channels, t.block, kLanes, b) / kLanes, [&](auto v) {
+        if constexpr (2 * v <= kTileVectors)
+          if (t.margin >= 0) return block_rows_joined<v>(t, x, gy, d0, d1, acc);
+        block_taps<v>(t, x, gy, d0, d1, acc);
+      });
     }
   }
 }
@@ -263,4 +326,6 @@ void normalise(float* x, std::int64_t rows, std::int64_t width, const float* sca
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(ConvSimd, conv_simd, {.block = kBlock, .gather = gather, .outer = outer, .normalise = normalise})
+GRADUS_ISA_DEFINE(
+    ConvSimd, conv_simd,
+    {.lanes = kLanes, .block_vectors = kTileVectors, .gather = gather, .outer = outer, .normalise = normalise})

@@ -17,12 +17,12 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t kBufferFloats = 256 << 10 >> 2;  // transformed input and output of a task: half an L2
-// What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them (fewer
-// where transformed weights are kept); and memory for transformed weights: 36 floats for 9 on the larger tile.
+// What makes the transforms worth it: of the pixels, channels to multiply by; of the weights, pixels to share them
+// (fewer where transformed weights are kept); and memory for transformed weights: 36 floats for 9 on the larger tile.
 constexpr int64_t kLeastChannels = 32, kLeastPixels = 1024, kLeastPixelsKept = 700, kMostWeights = 36 << 18;
 // The weight gradient: in parts, each with sums of its own, of at most so many floats; and the depth of a product.
 constexpr int64_t kParts = 8, kMostSums = 1 << 20, kWeightTiles = 96;
+constexpr int64_t kMostLying = 128;  // channels of a product's factors that are read where they lie
 
 bool supports(const ConvShape& c) {
   return c.R == 3 && c.S == 3 && c.stride_h == 1 && c.stride_w == 1 && c.dilation_h == 1 && c.dilation_w == 1 &&
@@ -33,8 +33,8 @@ bool supports(const ConvShape& c) {
 /// Tiles of a task: few enough that their buffers stay in L2, enough to read each transformed weight for many. Where
 /// the weights do not fit L2 either, one point's products at a time work on one point's part of the buffers.
 int64_t tiles_each(int64_t points, int64_t channels, int64_t weights) {
-  const int64_t least = points * weights > kBufferFloats ? 96 : 24;
-  return std::clamp<int64_t>(kBufferFloats / (points * channels) / 6 * 6, least, 96);
+  const int64_t buffer = winograd_simd().buffer, least = points * weights > buffer ? 96 : 24;
+  return std::clamp<int64_t>(buffer / (points * channels) / 12 * 12, least, 96);
 }
 
 constexpr int64_t points_of(int tile) { return (tile + 2) * (tile + 2); }
@@ -114,6 +114,7 @@ void backward_input(const ConvBackwardInput& f) {
 struct WeightParts {
   int64_t tiles, each, chunks, parts;
   int64_t sums_size;       // floats of a part
+  bool packs;              // or the factors of a product are read where they lie
   int64_t a_size, b_size;  // of a product's packed factors
 };
 WeightParts weight_parts(const ConvShape& c, int tile) {
@@ -122,8 +123,9 @@ WeightParts weight_parts(const ConvShape& c, int tile) {
   s.tiles = tiles_of(tile, c.N, c.P, c.Q), s.each = kWeightTiles;
   s.chunks = ceil_div(s.tiles, s.each), s.parts = std::clamp<int64_t>(s.chunks, 1, kParts);
   s.sums_size = points_of(tile) * c.K * c.C;
-  s.a_size = ceil_div(c.K, simd.rows) * simd.rows * s.each;
-  s.b_size = ceil_div(c.C, simd.columns) * simd.columns * s.each;
+  s.packs = std::max(c.C, c.K) > kMostLying;
+  s.a_size = s.packs ? ceil_div(c.K, simd.rows) * simd.rows * s.each : 0;
+  s.b_size = s.packs ? ceil_div(c.C, simd.columns) * simd.columns * s.each : 0;
   return s;
 }
 
@@ -148,15 +150,15 @@ void backward_weight(const ConvBackwardWeight& f) {
   const PackedSimd& simd = packed_simd();
   parallel_for(parts, [&](int64_t part) {
     float* sum = sums.data() + part * sums_size;
-    const Workspace<float> v(points * each * c.C), m(points * each * c.K);
+    const Workspace<float> v(points * each * c.C + kPackSlack), m(points * each * c.K + kPackSlack);
     const Workspace<float> a(s.a_size), b(s.b_size);
     std::vector<const float*> line(static_cast<size_t>(each));
     std::vector<float*> out(static_cast<size_t>(c.K));
     WinogradTask t = whole;
     t.v = v.data(), t.m = m.data();
     PackedProduct product{};
-    product.a = a.data(), product.b = b.data();
     product.rows = c.K, product.columns = c.C;
+    if (!s.packs) product.a_step = c.K, product.b_step = c.C;
     product.out = out.data();
     for (int64_t chunk = part * s.chunks / parts; chunk < (part + 1) * s.chunks / parts; ++chunk) {
       t.tile_begin = chunk * each, t.tile_end = std::min(t.tile_begin + each, s.tiles);
@@ -164,10 +166,14 @@ void backward_weight(const ConvBackwardWeight& f) {
       const int64_t count = t.tile_end - t.tile_begin;
       product.depth = count, product.b_panel = count * simd.columns;
       for (int64_t point = 0; point < points; ++point) {
-        for (int64_t i = 0; i < count; ++i) line[static_cast<size_t>(i)] = t.m + (point * count + i) * c.K;
-        simd.along(line.data(), count, c.K, simd.rows, a.data(), count * simd.rows);
-        for (int64_t i = 0; i < count; ++i) line[static_cast<size_t>(i)] = t.v + (point * count + i) * c.C;
-        simd.along(line.data(), count, c.C, simd.columns, b.data(), product.b_panel);
+        product.a = t.m + point * count * c.K, product.b = t.v + point * count * c.C;
+        if (s.packs) {
+          for (int64_t i = 0; i < count; ++i) line[static_cast<size_t>(i)] = product.a + i * c.K;
+          simd.along(line.data(), count, c.K, simd.rows, a.data(), count * simd.rows);
+          for (int64_t i = 0; i < count; ++i) line[static_cast<size_t>(i)] = product.b + i * c.C;
+          simd.along(line.data(), count, c.C, simd.columns, b.data(), product.b_panel);
+          product.a = a.data(), product.b = b.data();
+        }
         for (int64_t k = 0; k < c.K; ++k) out[static_cast<size_t>(k)] = sum + (point * c.K + k) * c.C;
         simd.multiply(product);
       }
@@ -201,7 +207,7 @@ int64_t backward_input_winograd_workspace(const ConvShape& c, int tile) {
 }
 int64_t backward_weight_winograd_workspace(const ConvShape& c, int tile) {
   const WeightParts s = weight_parts(c, tile);
-  const int64_t task = points_of(tile) * s.each * (c.C + c.K) + s.a_size + s.b_size;
+  const int64_t task = points_of(tile) * s.each * (c.C + c.K) + 2 * kPackSlack + s.a_size + s.b_size;
   return (std::max(c.C, c.K) + s.parts * s.sums_size + tasks_at_once(s.parts) * task) * kFloatBytes;
 }
 

@@ -33,6 +33,7 @@ struct WinogradTask {
 };
 
 struct WinogradSimd {
+  std::int64_t buffer;  // floats of transformed input and output that stay near: half an L2
   void (*weights)(const WinogradWeights&, std::int64_t group);  // for channels 16·group … 16·group + 15
   void (*run)(const WinogradTask&);
   void (*transform)(const WinogradTask&);  // v from x and m from gy

@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "core/simd.hpp"
+#include "ops/conv2d/conv2d_direct.hpp"
+#include "ops/conv2d/conv2d_tile.hpp"
 #include "ops/conv2d/conv2d_winograd.hpp"
 
 namespace gradus::GRADUS_ISA {
@@ -83,34 +85,38 @@ struct Transform<4> {
   }
 };
 
-constexpr int kPixels = (kRegisters - 3) / 2;  // tiles of a register block, as in conv2d_simd.cpp
+/// Tiles of a register block: divisors of 12, of which conv2d_winograd.cpp's tasks are multiples.
+template <int V>
+constexpr int kRows = kTileRows<V> >= 12 ? 12 : 6;
 
-/// u[point][block][depth][lane] = G g Gᵀ for the channels of one block of V vectors.
-template <int M, int V>
-void transform_weights(const WinogradWeights& t, std::int64_t block) {
+/// Channels of a full block of transformed weights.
+std::int64_t block_of(std::int64_t channels) { return even_block(channels, kLanes, kTileVectors); }
+
+/// u[point][block][depth][lane] = G g Gᵀ for the vector of channels from k on.
+template <int M>
+void transform_weights(const WinogradWeights& t, std::int64_t k) {
   constexpr int T = M + 2;
-  const std::int64_t lanes = V * kLanes, point_step = t.channels * t.depth;
-  for (std::int64_t d = 0; d < t.depth; ++d)
-    for (int v = 0; v < V; ++v) {
-      const std::int64_t k0 = block * lanes + v * kLanes;
-      VecN half[3][T];  // rows transformed
-      for (int r = 0; r < 3; ++r) {
-        VecN g[3];
-        for (int s = 0; s < 3; ++s) {
-          float lane[kLanes];
-          for (int l = 0; l < kLanes; ++l)
-            lane[l] = t.w[(k0 + l) * t.channel_step + t.tap_offset[r * 3 + s] + d * t.depth_step];
-          g[s] = load(lane);
-        }
-        Transform<M>::weight(g, half[r]);
+  const std::int64_t block = block_of(t.channels), first = k / block * block;
+  const std::int64_t lanes = block_lanes(t.channels, block, kLanes, k / block), point_step = t.channels * t.depth;
+  for (std::int64_t d = 0; d < t.depth; ++d) {
+    VecN half[3][T];  // rows transformed
+    for (int r = 0; r < 3; ++r) {
+      VecN g[3];
+      for (int s = 0; s < 3; ++s) {
+        float lane[kLanes];
+        for (int l = 0; l < kLanes; ++l)
+          lane[l] = t.w[(k + l) * t.channel_step + t.tap_offset[r * 3 + s] + d * t.depth_step];
+        g[s] = load(lane);
       }
-      for (int j = 0; j < T; ++j) {
-        VecN u[T];
-        Transform<M>::weight({half[0][j], half[1][j], half[2][j]}, u);
-        for (int i = 0; i < T; ++i)
-          store(t.u + (i * T + j) * point_step + (block * t.depth + d) * lanes + v * kLanes, u[i]);
-      }
+      Transform<M>::weight(g, half[r]);
     }
+    for (int j = 0; j < T; ++j) {
+      VecN u[T];
+      Transform<M>::weight({half[0][j], half[1][j], half[2][j]}, u);
+      for (int i = 0; i < T; ++i)
+        store(t.u + (i * T + j) * point_step + first * t.depth + d * lanes + (k - first), u[i]);
+    }
+  }
 }
 
 /// v[point][tile][channel] = Bᵀ d B of one tile; pixel[] are its T x T input pixels, of zeros where outside.
@@ -172,28 +178,33 @@ void product(const float* v, std::int64_t depth, const float* u, float* m, std::
 #pragma GCC unroll 4
   for (std::int64_t d = 0; d < depth; ++d, u += V * kLanes) {
     VecN weight[V];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int w = 0; w < V; ++w) weight[w] = load(u + w * kLanes);
 #pragma GCC unroll 32
     for (int j = 0; j < PX; ++j)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int w = 0; w < V; ++w) acc[j][w] += weight[w] * v[j * depth + d];
   }
 #pragma GCC unroll 32
   for (int j = 0; j < PX; ++j)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int w = 0; w < V; ++w) store(m + j * channels + w * kLanes, acc[j][w]);
 }
 
 template <int V>
+void block_products(const WinogradTask& t, const float* v, const float* u, float* m, std::int64_t tiles) {
+  std::int64_t j = 0;
+  for (; j + kRows<V> <= tiles; j += kRows<V>)
+    product<V, kRows<V>>(v + j * t.depth, t.depth, u, m + j * t.channels, t.channels);
+  for (; j + 4 <= tiles; j += 4) product<V, 4>(v + j * t.depth, t.depth, u, m + j * t.channels, t.channels);
+  for (; j < tiles; ++j) product<V, 1>(v + j * t.depth, t.depth, u, m + j * t.channels, t.channels);
+}
+
 void products(const WinogradTask& t, const float* v, const float* u, float* m, std::int64_t tiles) {
-  for (std::int64_t k = 0; k < t.channels; k += V * kLanes, u += t.depth * V * kLanes) {
-    std::int64_t j = 0;
-    for (; j + kPixels <= tiles; j += kPixels)
-      product<V, kPixels>(v + j * t.depth, t.depth, u, m + j * t.channels + k, t.channels);
-    for (; j + 4 <= tiles; j += 4) product<V, 4>(v + j * t.depth, t.depth, u, m + j * t.channels + k, t.channels);
-    for (; j < tiles; ++j) product<V, 1>(v + j * t.depth, t.depth, u, m + j * t.channels + k, t.channels);
-  }
+  const std::int64_t block = block_of(t.channels);
+  for (std::int64_t k = 0; k < t.channels; k += block, u += t.depth * block)
+    with_vectors(block_lanes(t.channels, block, kLanes, k / block) / kLanes,
+                 [&](auto vectors) { block_products<vectors>(t, v, u, m + k, tiles); });
 }
 
 /// m[point][tile][channel] = A gy Aᵀ of one tile; pixel[] are its M x M pixels of gy, of zeros where outside.
@@ -259,13 +270,8 @@ void run(const WinogradTask& t) {
   constexpr int T = M + 2;
   const std::int64_t tiles = t.tile_end - t.tile_begin, v_step = tiles * t.depth, m_step = tiles * t.channels;
   transform_inputs<M>(t);
-  for (int point = 0; point < T * T; ++point) {
-    const float* u = t.u + point * t.depth * t.channels;
-    if (t.channels % (2 * kLanes) == 0)
-      products<2>(t, t.v + point * v_step, u, t.m + point * m_step, tiles);
-    else
-      products<1>(t, t.v + point * v_step, u, t.m + point * m_step, tiles);
-  }
+  for (int point = 0; point < T * T; ++point)
+    products(t, t.v + point * v_step, t.u + point * t.depth * t.channels, t.m + point * m_step, tiles);
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
     const Place at = place<M>(t, t.tile_begin + tile);
     float* pixel[M * M];
@@ -309,14 +315,8 @@ void weight_gradient(const float* sums, std::int64_t channels, std::int64_t dept
 }
 
 void weights(const WinogradWeights& t, std::int64_t group) {
-  const bool wide = t.channels % (2 * kLanes) == 0;
-  for (std::int64_t k = group * 16; k < group * 16 + 16 && k % (wide ? 2 * kLanes : kLanes) == 0;
-       k += wide ? 2 * kLanes : kLanes) {
-    if (t.tile == 2)
-      wide ? transform_weights<2, 2>(t, k / (2 * kLanes)) : transform_weights<2, 1>(t, k / kLanes);
-    else
-      wide ? transform_weights<4, 2>(t, k / (2 * kLanes)) : transform_weights<4, 1>(t, k / kLanes);
-  }
+  for (std::int64_t k = group * 16; k < group * 16 + 16; k += kLanes)
+    t.tile == 2 ? transform_weights<2>(t, k) : transform_weights<4>(t, k);
 }
 
 void run_any(const WinogradTask& t) { t.tile == 2 ? run<2>(t) : run<4>(t); }
@@ -329,6 +329,9 @@ void weight_gradient_any(int tile, const float* sums, std::int64_t channels, std
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(
-    WinogradSimd, winograd_simd,
-    {.weights = weights, .run = run_any, .transform = transform_any, .weight_gradient = weight_gradient_any})
+GRADUS_ISA_DEFINE(WinogradSimd, winograd_simd,
+                  {.buffer = kLanes == 16 ? 160 << 10 : 64 << 10,
+                   .weights = weights,
+                   .run = run_any,
+                   .transform = transform_any,
+                   .weight_gradient = weight_gradient_any})
