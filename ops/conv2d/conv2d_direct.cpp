@@ -256,18 +256,6 @@ WeightPlan weight_plan(const ConvShape& c, bool patches) {
   return plan;
 }
 
-/// to[block][pixel][lanes] from the channels [0, channels) of each pixel.
-void pack_pixels(float* to, int64_t block_step, const float* from, int64_t pixel_step, int64_t pixels, int64_t channels,
-                 int64_t lanes) {
-  const int64_t full = lanes == 16 ? channels / 16 : 0;
-  for (int64_t i = 0; i < pixels; ++i, to += lanes, from += pixel_step) {
-    for (int64_t b = 0; b < full; ++b) std::memcpy(to + b * block_step, from + b * 16, 64);
-    for (int64_t c0 = full * lanes; c0 < channels; c0 += lanes)
-      std::memcpy(to + c0 / lanes * block_step, from + c0,
-                  static_cast<size_t>(std::min(lanes, channels - c0)) * sizeof(float));
-  }
-}
-
 /// A strided 1x1 convolution: most of x is never read.
 bool samples(const ConvShape& c) {
   return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0 && (c.stride_h > 1 || c.stride_w > 1);
@@ -318,16 +306,16 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
       t.x_depth_block = images * t.x_image;
       for (int64_t n = 0; n < images; ++n)
         for (int64_t p = p0; p < p1; ++p)
-          pack_pixels(x_packed + n * t.x_image + (p - p0) * t.x_row, t.x_depth_block,
-                      x_from + (n * c.H + (p - p0) * c.stride_h) * c.W * x_step, c.stride_w * x_step, c.Q, depth,
-                      kConvDepthBlock);
+          conv_simd().pack_pixels(x_packed + n * t.x_image + (p - p0) * t.x_row, t.x_depth_block,
+                                  x_from + (n * c.H + (p - p0) * c.stride_h) * c.W * x_step, c.stride_w * x_step, c.Q,
+                                  depth, kConvDepthBlock);
       t.x = x_packed;
     } else {
       t.x_pixel = kConvDepthBlock, t.x_row = c.W * t.x_pixel, t.x_image = x_rows * t.x_row,
       t.x_depth_block = images * t.x_image;
       for (int64_t n = 0; n < images; ++n)
-        pack_pixels(x_packed + n * t.x_image, t.x_depth_block, x_from + n * c.H * c.W * x_step, x_step, x_rows * c.W,
-                    depth, kConvDepthBlock);
+        conv_simd().pack_pixels(x_packed + n * t.x_image, t.x_depth_block, x_from + n * c.H * c.W * x_step, x_step,
+                                x_rows * c.W, depth, kConvDepthBlock);
       t.x = x_packed;
     }
     if (prologue.any())
@@ -344,8 +332,8 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
       t.gy_block = images * t.gy_image;
       for (int64_t n = 0; n < images; ++n)
         for (int64_t p = 0; p < p1 - p0; ++p)
-          pack_pixels(gy_packed + n * t.gy_image + p * t.gy_row + margin * block, t.gy_block,
-                      gy_from + (n * c.P + p) * c.Q * c.K, c.K, c.Q, channels, block);
+          conv_simd().pack_pixels(gy_packed + n * t.gy_image + p * t.gy_row + margin * block, t.gy_block,
+                                  gy_from + (n * c.P + p) * c.Q * c.K, c.K, c.Q, channels, block);
       t.gy = gy_packed;
     }
     conv_simd().outer(t);
@@ -374,7 +362,7 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
     const int64_t part = i % plan.parts, task = i / plan.parts;
     const int64_t d = task % plan.depth_tasks, k = task / plan.depth_tasks % plan.channel_tasks;
     const Workspace<float> x_packed(plan.x_size), gy_packed(plan.gy_size);
-    std::fill_n(gy_packed.data(), plan.gy_size, 0.f);  // lanes beyond the last channel must not hold NaN
+    std::fill_n(gy_packed.data(), plan.gy_size, 0.f);  // its margin
     weight_task(c, patches ? &problem : nullptr, f.prologue, plan, x, gy, task / plan.depth_tasks / plan.channel_tasks,
                 d * plan.depth_each, k * plan.channels_each, part * plan.chunks / plan.parts,
                 (part + 1) * plan.chunks / plan.parts, acc.data() + i * plan.acc_size, x_packed.data(),

@@ -87,6 +87,10 @@ struct ConvSimd {
   int lanes, block_vectors;  // of a vector, and at most of a block
   void (*gather)(const ConvGather&);
   void (*outer)(const ConvOuter&);
+  /// to[block][pixel][block channels] = the channels [0, channels) of `pixels` pixels, pixel_step floats apart; zeros
+  /// beyond the last channel. block: a multiple of `lanes`.
+  void (*pack_pixels)(float* to, std::int64_t block_step, const float* from, std::int64_t pixel_step,
+                      std::int64_t pixels, std::int64_t channels, std::int64_t block);
   /// x[r][i] = [relu](x[r][i] · scale[i] + shift[i]) for a panel of rows, `width` floats each, a multiple of 4.
   void (*normalise)(float* x, std::int64_t rows, std::int64_t width, const float* scale, const float* shift, bool relu);
 };

@@ -302,7 +302,21 @@ void outer(const ConvOuter& t) {
   }
 }
 
-// ---- what packing does on the way
+// ---- packing
+
+void pack_pixels(float* to, std::int64_t block_step, const float* from, std::int64_t pixel_step, std::int64_t pixels,
+                 std::int64_t channels, std::int64_t block) {
+  for (std::int64_t i = 0; i < pixels; ++i, from += pixel_step, to += block)
+    for (std::int64_t c0 = 0, b = 0; c0 < channels; c0 += block, ++b) {
+      const float* x = from + c0;
+      float* at = to + b * block_step;
+      const std::int64_t here = std::min(block, channels - c0);
+      std::int64_t c = 0;
+      for (; c + kLanes <= here; c += kLanes) store(at + c, load(x + c));
+      if (c < here) store(at + c, load_first(x + c, here - c)), c += kLanes;
+      for (; c < block; c += kLanes) store(at + c, VecN{});
+    }
+}
 
 /// One vector of W channels of every row.
 template <int W>
@@ -326,6 +340,10 @@ void normalise(float* x, std::int64_t rows, std::int64_t width, const float* sca
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(
-    ConvSimd, conv_simd,
-    {.lanes = kLanes, .block_vectors = kTileVectors, .gather = gather, .outer = outer, .normalise = normalise})
+GRADUS_ISA_DEFINE(ConvSimd, conv_simd,
+                  {.lanes = kLanes,
+                   .block_vectors = kTileVectors,
+                   .gather = gather,
+                   .outer = outer,
+                   .pack_pixels = pack_pixels,
+                   .normalise = normalise})

@@ -71,6 +71,11 @@ const Case kCases[] = {
     {"many pixels, edges cut tiles", {5, 32, 17, 15}, {64, 32, 3, 3}, {.padding = 1}},
     {"many pixels, no padding", {6, 48, 18, 16}, {32, 48, 3, 3}, {}},
     {"many pixels, padding 2 and 0", {5, 32, 17, 16}, {48, 32, 3, 3}, {.padding = {2, 0}}},
+    {"few outputs, wide rows", {2, 19, 5, 37}, {12, 19, 1, 3}, {.padding = {0, 1}}},
+    {"few outputs, all of the padding", {2, 7, 4, 21}, {3, 7, 3, 3}, {.padding = 2}},
+    {"few outputs, no padding, several bands", {2, 33, 40, 27}, {4, 33, 3, 3}, {}},
+    {"few inputs, taller window", {1, 4, 12, 9}, {21, 4, 5, 3}, {.padding = {1, 1}}},
+    {"five vectors of outputs", {2, 20, 9, 9}, {76, 20, 3, 3}, {.padding = 1}},
     {"empty batch", {0, 4, 4, 4}, {4, 4, 3, 3}, {.padding = 1}},
 };
 
