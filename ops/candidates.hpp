@@ -6,6 +6,7 @@
 // unless one is forced by name, in code (ForceKernel) or by GRADUS_KERNEL=conv2d.forward:reference,matmul:blas; a
 // forced candidate is passed over for problems it does not support.
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -35,6 +36,14 @@ template <class Problem>
 class Candidates {
  public:
   Candidates(const char* kernel, std::initializer_list<Candidate<Problem>> ladder) : kernel_(kernel), ladder_(ladder) {}
+
+  /// Moves a candidate up to stand before another: an order that depends on the machine.
+  void put_before(const std::string& name, const std::string& other) {
+    const Candidate<Problem> moved = named(name);
+    std::erase_if(ladder_, [&](const Candidate<Problem>& c) { return name == c.name; });
+    const auto at = std::find_if(ladder_.begin(), ladder_.end(), [&](const auto& c) { return other == c.name; });
+    ladder_.insert(at, moved);
+  }
 
   const char* kernel() const { return kernel_; }
   std::span<const Candidate<Problem>> all() const { return ladder_; }

@@ -396,33 +396,32 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
 }
 
 const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
-  using One = Candidate<ConvBackwardWeight>;
-  const One groups{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups,
-                   workspace<backward_weight_groups_workspace>};
-  const One winograd_4{"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4,
-                       winograd_workspace<backward_weight_winograd_workspace, 4>};
-  const One winograd_2{"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
-                       winograd_workspace<backward_weight_winograd_workspace, 2>};
-  const One packed{"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed,
-                   workspace<backward_weight_packed_workspace>};
-  const One direct{"direct", "outer products in registers over packed pixels; bound by multiply-adds",
-                   backward_weight_is_direct, backward_weight_direct, workspace<backward_weight_direct_workspace>};
-  const One im2col{
-      "im2col_gemm", "windows copied side by side, then BLAS; bound by the product", backward_weight_is_plain,
-      [](const ConvBackwardWeight& p) {
-        typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
-      },
-      workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>};
-  const One reference{
-      "reference", "the definition, in double", backward_weight_is_plain, [](const ConvBackwardWeight& p) {
-        typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
-      }};
-  using List = Candidates<ConvBackwardWeight>;
-  const char* name = "conv2d.backward_weight";
-  // With eight floats a vector the small tile's transforms take what its products save.
-  static const List list = conv_simd().lanes == 16
-                               ? List(name, {groups, winograd_4, winograd_2, packed, direct, im2col, reference})
-                               : List(name, {groups, winograd_4, packed, direct, winograd_2, im2col, reference});
+  const auto make = [] {
+    Candidates<ConvBackwardWeight> list(
+        "conv2d.backward_weight",
+        {{"lane_groups", kGroupsIdea, backward_weight_is_groups, backward_weight_groups,
+          workspace<backward_weight_groups_workspace>},
+         {"winograd_f4x4", kWinogradIdea, backward_weight_is_winograd<4>, backward_weight_winograd_4,
+          winograd_workspace<backward_weight_winograd_workspace, 4>},
+         {"packed", kPackedIdea, backward_weight_is_packed, backward_weight_packed,
+          workspace<backward_weight_packed_workspace>},
+         {"direct", "outer products in registers over packed pixels; bound by multiply-adds", backward_weight_is_direct,
+          backward_weight_direct, workspace<backward_weight_direct_workspace>},
+         {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
+          winograd_workspace<backward_weight_winograd_workspace, 2>},
+         {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", backward_weight_is_plain,
+          [](const ConvBackwardWeight& p) {
+            typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
+          },
+          workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>},
+         {"reference", "the definition, in double", backward_weight_is_plain, [](const ConvBackwardWeight& p) {
+            typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
+          }}});
+    // With eight floats a vector the small tile's transforms take what its products save.
+    if (conv_simd().lanes == 16) list.put_before("winograd_f2x2", "packed");
+    return list;
+  };
+  static const Candidates<ConvBackwardWeight> list = make();
   return list;
 }
 
