@@ -4,6 +4,9 @@
 // square as the registers allow reads least. AVX-512 has the registers for four vectors, and needs them: with two
 // vectors by 14 rows the loads, about one a cycle, take longer than the multiply-adds, two a cycle.
 
+#include <cstdint>
+#include <type_traits>
+
 #include "core/simd.hpp"
 
 namespace gradus::GRADUS_ISA {
