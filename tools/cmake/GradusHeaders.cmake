@@ -8,7 +8,7 @@ function(gradus_public_headers out)
     list(SORT headers)
     list(APPEND all ${headers})
   endforeach()
-  list(FILTER all EXCLUDE REGEX "_(kernels|list|page|support|problem|plan)\\.hpp$|/simd\\.hpp$")
+  list(FILTER all EXCLUDE REGEX "_(kernels|list|page|support|problem|plan|tile)\\.hpp$|/simd\\.hpp$")
   set(${out} ${all} PARENT_SCOPE)
 endfunction()
 
