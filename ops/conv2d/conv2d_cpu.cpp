@@ -297,7 +297,7 @@ bool backward_input_is_groups(const ConvBackwardInput& p) {
   return backward_input_is_direct(p) && is_lane_groups(p.shape);
 }
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
-  return backward_weight_is_direct(p) && !p.prologue.any() && is_lane_groups(p.shape) && p.shape.group_depth() <= 4;
+  return backward_weight_is_direct(p) && !p.prologue.any() && is_lane_groups(p.shape) && p.shape.group_depth() <= 8;
 }
 template <int kTile>
 bool forward_is_winograd(const ConvForward& p) {
@@ -418,7 +418,7 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
             typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
           }}});
     // With eight floats a vector the small tile's transforms take what its products save.
-    if (conv_simd().lanes == 16) list.put_before("winograd_f2x2", "packed");
+    if (has_wide_vectors()) list.put_before("winograd_f2x2", "packed");
     return list;
   };
   static const Candidates<ConvBackwardWeight> list = make();

@@ -362,7 +362,7 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
     const int64_t part = i % plan.parts, task = i / plan.parts;
     const int64_t d = task % plan.depth_tasks, k = task / plan.depth_tasks % plan.channel_tasks;
     const Workspace<float> x_packed(plan.x_size), gy_packed(plan.gy_size);
-    std::fill_n(gy_packed.data(), plan.gy_size, 0.f);  // its margin
+    if (plan.margin >= 0) std::fill_n(gy_packed.data(), plan.gy_size, 0.f);
     weight_task(c, patches ? &problem : nullptr, f.prologue, plan, x, gy, task / plan.depth_tasks / plan.channel_tasks,
                 d * plan.depth_each, k * plan.channels_each, part * plan.chunks / plan.parts,
                 (part + 1) * plan.chunks / plan.parts, acc.data() + i * plan.acc_size, x_packed.data(),

@@ -95,10 +95,13 @@ struct ConvSimd {
   void (*normalise)(float* x, std::int64_t rows, std::int64_t width, const float* scale, const float* shift, bool relu);
 };
 GRADUS_ISA_TABLE(ConvSimd, conv_simd)
+/// AVX-512: what the choice among kernels asks of the machine.
+inline bool has_wide_vectors() { return conv_simd().lanes == 16; }
 
 /// The same two for groups of few channels, where a vector of outputs spans several groups: lane k reads x of its own
 /// group, g·depth + d. As many inputs as outputs; depth must divide `lanes`; weights and accumulators are packed
-/// [lanes of outputs][tap row][tap column][d][lane]; no bias, and x and gy of ConvOuter are not packed.
+/// [lanes of outputs][tap row][tap column][d][lane]; no bias in outer, one image of it, and its x and gy are packed in
+/// blocks of `lanes` (x_depth_block and gy_block from one to the next).
 struct ConvGroupsSimd {
   int lanes;
   void (*gather)(const ConvGather&);

@@ -32,7 +32,7 @@ void run(const std::vector<ConvGather>& tasks) {
 
 bool is_lane_groups(const ConvShape& c) {
   const int64_t depth = c.group_depth();
-  return c.groups > 1 && c.C == c.K && (depth == 1 || depth == 2 || depth == 4 || depth == 8) &&
+  return c.groups > 1 && c.C == c.K && (depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16) &&
          depth <= conv_groups_simd().lanes;
 }
 
@@ -94,7 +94,7 @@ namespace {
 /// A chunk is a band of rows whose x and gy stay in L2 while the taps pass over them; a part, some chunks.
 struct WeightParts {
   int64_t band, bands, chunks, parts;
-  int64_t acc_size;  // floats of a part
+  int64_t acc_size, x_size, gy_size;  // floats of a part, and of a chunk
 };
 WeightParts weight_parts(const ConvShape& c) {
   WeightParts s{};
@@ -103,6 +103,9 @@ WeightParts weight_parts(const ConvShape& c) {
   s.bands = ceil_div(c.P, s.band), s.chunks = c.N * s.bands;
   s.parts = std::clamp<int64_t>(s.chunks, 1, kTasks / 2);
   s.acc_size = gather_groups_workspace(c) / kFloatBytes;
+  const int64_t lanes = conv_groups_simd().lanes, channels = ceil_div(c.C, lanes) * lanes;
+  s.x_size = std::min(c.H, (s.band - 1) * c.stride_h + (c.R - 1) * c.dilation_h + 1) * c.W * channels;
+  s.gy_size = s.band * c.Q * channels;
   return s;
 }
 
@@ -110,7 +113,7 @@ WeightParts weight_parts(const ConvShape& c) {
 
 int64_t backward_weight_groups_workspace(const ConvShape& c) {
   const WeightParts s = weight_parts(c);
-  return s.parts * s.acc_size * kFloatBytes;
+  return (s.parts * s.acc_size + tasks_at_once(s.parts) * (s.x_size + s.gy_size)) * kFloatBytes;
 }
 
 void backward_weight_groups(const ConvBackwardWeight& f) {
@@ -123,32 +126,40 @@ void backward_weight_groups(const ConvBackwardWeight& f) {
   const Workspace<float> acc(parts * acc_size);
   const auto columns = tap_segments(0, c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w, 0);
   parallel_for(parts, [&](int64_t part) {
+    // A vector's pixels side by side: where they lie, at a power of two from each other, few would stay in L1.
+    const Workspace<float> x_packed(s.x_size), gy_packed(s.gy_size);
     ConvOuter t{};
     t.acc = acc.data() + part * acc_size;
     std::fill_n(t.acc, acc_size, 0.f);
-    t.x_pixel = c.C, t.x_row = c.W * c.C, t.x_image = c.H * t.x_row;
-    t.gy_pixel = c.K, t.gy_row = c.Q * c.K, t.gy_image = c.P * t.gy_row;
     t.taps_h = c.R, t.taps_w = c.S, t.depth = depth, t.channels = c.K;
-    t.images = 1;
     t.in_step_h = c.stride_h, t.in_step_w = c.stride_w;
+    t.tap_step_w = c.dilation_w;
     t.tap_columns = columns.data();
+    t.x = x_packed.data(), t.gy = gy_packed.data();
+    t.x_pixel = t.gy_pixel = lanes, t.x_row = c.W * lanes, t.gy_row = c.Q * lanes;
     for (int64_t chunk = part * chunks / parts; chunk < (part + 1) * chunks / parts; ++chunk) {
       const int64_t n = chunk / bands, p0 = chunk % bands * band, p1 = std::min(p0 + band, c.P);
-      const auto rows = tap_segments(p0, p1, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h, 0);
+      const int64_t h0 = std::clamp<int64_t>(p0 * c.stride_h - c.padding_h, 0, c.H);
+      const int64_t h1 =
+          std::clamp<int64_t>((p1 - 1) * c.stride_h - c.padding_h + (c.R - 1) * c.dilation_h + 1, h0, c.H);
+      const auto rows = tap_segments(p0, p1, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h, h0);
       t.tap_rows = rows.data();
-      t.x = x + n * t.x_image;
-      t.gy = gy + n * t.gy_image + p0 * t.gy_row;
+      t.x_depth_block = (h1 - h0) * t.x_row, t.gy_block = (p1 - p0) * t.gy_row;
+      conv_simd().pack_pixels(x_packed.data(), t.x_depth_block, x + (n * c.H + h0) * c.W * c.C, c.C, (h1 - h0) * c.W,
+                              c.C, lanes);
+      conv_simd().pack_pixels(gy_packed.data(), t.gy_block, gy + (n * c.P + p0) * c.Q * c.K, c.K, (p1 - p0) * c.Q, c.K,
+                              lanes);
       conv_groups_simd().outer(t);
     }
   });
-  for (int64_t k = 0; k < c.K; ++k)
-    for (int64_t t = 0; t < taps; ++t)
-      for (int64_t d = 0; d < depth; ++d) {
-        const float* from = acc.data() + ((k / lanes * taps + t) * depth + d) * lanes + k % lanes;
-        float sum = 0;
-        for (int64_t part = 0; part < parts; ++part) sum += from[part * acc_size];
-        gw[(k * taps + t) * depth + d] = sum;
-      }
+  parallel_for(ceil_div(c.K, lanes), [&](int64_t b) {
+    const int64_t each = taps * depth * lanes;
+    float* sum = acc.data() + b * each;
+    for (int64_t part = 1; part < parts; ++part)
+      for (int64_t i = 0; i < each; ++i) sum[i] += sum[part * acc_size + i];
+    for (int64_t k = b * lanes; k < std::min((b + 1) * lanes, c.K); ++k)
+      for (int64_t i = 0; i < taps * depth; ++i) gw[k * taps * depth + i] = sum[i * lanes + k % lanes];
+  });
 }
 
 }  // namespace gradus::cpu

@@ -121,8 +121,8 @@ void forward_narrow(const ConvForward&);
 void backward_input_narrow(const ConvBackwardInput&);
 std::int64_t forward_narrow_workspace(const ConvShape&);
 std::int64_t backward_input_narrow_workspace(const ConvShape&);
-// lane_groups: conv2d_groups.cpp. For groups of 1, 2, 4 or 8 inputs and as many outputs, of which some fit a vector;
-// backward-weights of 1, 2 or 4.
+// lane_groups: conv2d_groups.cpp. For groups of 1, 2, 4, 8 or 16 inputs and as many outputs, of which some or one fit a
+// vector; backward-weights of at most 8.
 bool is_lane_groups(const ConvShape&);
 void forward_groups(const ConvForward&);
 void backward_input_groups(const ConvBackwardInput&);

@@ -137,6 +137,7 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
 }
 
 bool is_pointwise(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
+bool weights_fit_l2(const ConvShape& c) { return c.C * c.K <= 1 << 18; }
 
 }  // namespace
 
@@ -144,25 +145,20 @@ bool is_pointwise(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding
 // where its weights are too many for a cache. So do 1x1 convolutions on AVX-512, whose direct tiles are few addresses
 // wide and whose L2 holds 1 MiB of weights. Measured on AVX2 and AVX-512.
 
-namespace {
-bool is_wide() { return conv_simd().lanes == 16; }
-bool weights_fit_l2(const ConvShape& c) { return c.C * c.K <= 1 << 18; }
-}  // namespace
-
 bool is_packed_forward(const ConvShape& c) {
   if (c.groups != 1) return false;
   if (!is_pointwise(c)) return c.C >= 256 && c.K >= 512;
-  return is_wide() ? !weights_fit_l2(c) : c.K >= 64 && c.C >= 32;
+  return has_wide_vectors() ? !weights_fit_l2(c) : c.K >= 64 && c.C >= 32;
 }
 
 bool is_packed_backward_input(const ConvShape& c) {
   if (c.groups != 1) return false;
   if (!is_pointwise(c)) return c.stride_h == 1 && c.stride_w == 1 && c.C >= 256 && c.K >= 512;
-  return is_wide() ? !weights_fit_l2(c) : c.C >= 64;
+  return has_wide_vectors() ? !weights_fit_l2(c) : c.C >= 64;
 }
 
 bool is_packed_backward_weight(const ConvShape& c) {
-  const int64_t least = is_wide() ? 64 : 48;
+  const int64_t least = has_wide_vectors() ? 64 : 48;
   return c.groups == 1 && c.C >= least && c.K >= least && c.C * c.K >= 8192;
 }
 
