@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "nn/module.hpp"
+#include "ops/batch_norm/batch_norm.hpp"
 
 namespace gradus {
 
@@ -23,6 +24,8 @@ class BatchNorm2d : public Module {
   Tensor add_relu(const Tensor& x, const Tensor& residual);
   /// bn(x) + residual in one pass.
   Tensor add(const Tensor& x, const Tensor& residual);
+  /// relu(bn(x)), left to its reader (bn_relu_conv).
+  DeferredBatchNorm relu_deferred(const Tensor& x);
   /// Evaluation as y = scale x + shift: [C] each, constants.
   std::pair<Tensor, Tensor> scale_and_shift() const;
   std::string type_name() const override { return "BatchNorm2d"; }
@@ -33,6 +36,7 @@ class BatchNorm2d : public Module {
   GRADUS_MEMBERS(weight, bias, running_mean, running_var)
 
  private:
+  BatchNormOptions options_with(bool relu) const;
   Tensor normalise(const Tensor& x, const Tensor& residual, bool with_relu);
   std::int64_t channels_;
   BatchNormConfig config_;

@@ -55,6 +55,11 @@ Tensor Conv2d::with(const Tensor& x, const Conv2dEpilogue& epilogue) {
   return observed(x, [&] { return conv2d(x, weight, bias, options_of(config_), epilogue); });
 }
 
+Tensor Conv2d::with(const DeferredBatchNorm& x) {
+  return observed(x.y, [&] { return conv2d(x.y, x.from, weight, bias, options_of(config_)); });
+}
+bool Conv2d::reads_affine(const Tensor& x) const { return conv2d_reads_affine(x, weight, options_of(config_)); }
+
 std::string Conv2d::options() const {
   return describe_options(weight.size(1) * config_.groups, weight.size(0), config_);
 }

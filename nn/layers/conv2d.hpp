@@ -2,6 +2,7 @@
 // Convolution layers. Names, shapes and defaults as PyTorch's.
 
 #include "nn/module.hpp"
+#include "ops/batch_norm/batch_norm.hpp"
 #include "ops/conv2d/conv2d.hpp"
 
 namespace gradus {
@@ -23,6 +24,9 @@ class Conv2d : public Module {
   Tensor forward(const Tensor& x) override;
   /// The epilogue's scale, shift, residual and ReLU in the convolution's pass (ops/conv2d/conv2d.hpp).
   Tensor with(const Tensor& x, const Conv2dEpilogue& epilogue);
+  /// Of a batch norm left to this convolution; only where reads_affine(the batch norm's x).
+  Tensor with(const DeferredBatchNorm& x);
+  bool reads_affine(const Tensor& x) const;
   std::string type_name() const override { return "Conv2d"; }
   std::string options() const override;
   std::int64_t multiply_adds(const Tensor& x, const Tensor& y) const override;

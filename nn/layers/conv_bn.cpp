@@ -27,6 +27,12 @@ Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x) {
   return runs_as_one(&bn) ? conv_as_one(conv, &bn, x, {}, false) : bn(conv(x));
 }
 
+Tensor bn_relu_conv(BatchNorm2d& bn, Conv2d& conv, const Tensor& x) {
+  if (bn.is_training() && grad_enabled() && !ForwardObserver::current() && conv.reads_affine(x))
+    return conv.with(bn.relu_deferred(x));
+  return conv(bn.relu(x));
+}
+
 Tensor conv_relu(Conv2d& conv, const Tensor& x) {
   return runs_as_one(nullptr) ? conv_as_one(conv, nullptr, x, {}, true) : relu(conv(x));
 }

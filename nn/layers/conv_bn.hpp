@@ -16,6 +16,10 @@ Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x);
 /// relu(conv(x)).
 Tensor conv_relu(Conv2d& conv, const Tensor& x);
 
+/// conv(relu(bn(x))): a layer of a DenseNet, whose batch norm stands before its convolution. Training on the CPU, a 1x1
+/// convolution normalises as it reads x, where its kernel can.
+Tensor bn_relu_conv(BatchNorm2d& bn, Conv2d& conv, const Tensor& x);
+
 /// Whether a convolution and `bn` (null: none) run in one pass now.
 bool runs_as_one(const BatchNorm2d* bn);
 /// [relu]([bn](conv(x)) [+ residual]) in one pass, evaluating.

@@ -79,6 +79,30 @@ TEST_CASE("conv_bn: an observer sees each layer") {
   CHECK(counter.modules == 2);
 }
 
+TEST_CASE("bn_relu_conv: the same values whether the convolution normalises or the batch norm does") {
+  Generator generator{7, 0};
+  const Tensor x = randn({3, 24, 5, 6}, {.format = Format::channels_last}, generator);
+  struct Silent final : ForwardObserver {
+    void before(Module&, const Tensor&) override {}
+    void after(Module&, const Tensor&, const Tensor&) override {}
+  };
+  for (const int kernel : {1, 3}) {
+    CAPTURE(kernel);
+    BatchNorm2d bn(24);
+    Conv2d conv(24, 20, {.kernel = kernel, .padding = kernel / 2});
+    const Tensor as_it_runs = bn_relu_conv(bn, conv, x);
+    Tensor by_layers;
+    {
+      const Silent observer;
+      by_layers = bn_relu_conv(bn, conv, x);
+    }
+    CHECK(largest_difference(as_it_runs, by_layers) < 1e-5);
+    CHECK(largest_difference(as_it_runs, conv(bn.relu(x))) < 1e-5);
+    bn.eval();
+    CHECK(largest_difference(bn_relu_conv(bn, conv, x), conv(bn.relu(x))) < 1e-12);
+  }
+}
+
 TEST_CASE("Sequential: convolutions with what stands behind them, in one pass and by layers") {
   Generator generator{5, 0};
   const Tensor x = randn({2, 6, 9, 8}, {.dtype = DType::f64, .format = Format::channels_last}, generator);

@@ -390,10 +390,10 @@ Moments moments_of(const Tensor& x, std::int64_t rows, std::int64_t channels) {
   return moments;
 }
 
-}  // namespace
-
-Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, const BatchNormOptions& options, const Tensor& residual_given) {
+/// `deferred`, if not null, receives how y is computed; nothing is then written for it.
+Tensor normalise(const Tensor& x_any, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                 const Tensor& bias, const BatchNormOptions& options, const Tensor& residual_given,
+                 ChannelAffine* deferred) {
   const Tensor residual_any = like_operand(residual_given, x_any);
   check_operands(x_any, running_mean, running_var, weight, bias, options, residual_any);
   const Format order = rows_of_channels(x_any);
@@ -415,7 +415,8 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
   node->residual_at = add_input(residual);
   const bool recorded = recording(inputs);
 
-  Tensor y = empty(x.shape(), {.dtype = x.dtype(), .device = x.device(), .format = order});
+  const TensorOptions like_x{.dtype = x.dtype(), .device = x.device(), .format = order};
+  Tensor y = deferred ? expand(zeros(Shape::filled(x.rank(), 1), like_x), x.shape()) : empty(x.shape(), like_x);
   node->options = options;
   node->mean = empty({channels}, f64);
   node->inv_std = empty({channels}, f64);
@@ -458,6 +459,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
         T* shift = node->shift.data<T>();
         std::copy(s.scale.begin(), s.scale.end(), scale);
         std::copy(s.shift.begin(), s.shift.end(), shift);
+        if (deferred) return;
         batch_norm_apply<T>(
             {rows, channels, row_stride(x), x.data<T>(), residual_data, scale, shift, options.relu, y.data<T>(), mask});
       }
@@ -486,6 +488,7 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
                                  .shift = node->shift.data<C>()});
     };
     run("batch_norm", {x, residual, y}, on_cpu, on_cuda);
+    if (deferred) *deferred = {x, row_stride(x), node->scale, node->shift, options.relu};
     if (follows && !x.is_meta()) {
       running_mean.written("batch_norm");
       running_var.written("batch_norm");
@@ -497,6 +500,21 @@ Tensor batch_norm(const Tensor& x_any, const Tensor& running_mean, const Tensor&
     attach(y, std::move(node), inputs);
   }
   return y;
+}
+
+}  // namespace
+
+Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
+                  const Tensor& bias, const BatchNormOptions& options, const Tensor& residual) {
+  return normalise(x, running_mean, running_var, weight, bias, options, residual, nullptr);
+}
+
+DeferredBatchNorm batch_norm_deferred(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                                      const Tensor& weight, const Tensor& bias, const BatchNormOptions& options) {
+  check(x.device().type != DeviceType::cuda, "batch_norm_deferred: on the CPU alone\n{}", describe({{"x", &x}}));
+  DeferredBatchNorm result;
+  result.y = normalise(x, running_mean, running_var, weight, bias, options, {}, &result.from);
+  return result;
 }
 
 }  // namespace gradus

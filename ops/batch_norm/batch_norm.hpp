@@ -17,6 +17,7 @@
 // training for fewer than 2 values per channel (their variance is nothing); ValueError where eps <= 0, momentum is not
 // in [0, 1], or the running statistics are missing outside training.
 
+#include "autograd/node.hpp"
 #include "core/tensor.hpp"
 
 namespace gradus {
@@ -31,5 +32,15 @@ struct BatchNormOptions {
 /// `residual` is like x: added before the ReLU.
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                   const Tensor& bias = {}, const BatchNormOptions& options = {}, const Tensor& residual = {});
+
+/// A batch norm whose result is left to its only reader, which computes it as it reads x: on the CPU, three of the four
+/// times that such a tensor passes through memory.
+struct DeferredBatchNorm {
+  Tensor y;            // the result on the tape: its shape and its gradient, but no values (all of it is one 0)
+  ChannelAffine from;  // how the reader computes them
+};
+/// batch_norm(x, …) left to the reader. On the CPU, without residual.
+DeferredBatchNorm batch_norm_deferred(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                                      const Tensor& weight, const Tensor& bias, const BatchNormOptions& options);
 
 }  // namespace gradus

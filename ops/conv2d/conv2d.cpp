@@ -202,14 +202,9 @@ Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& 
   return gw;
 }
 
-}  // namespace
-
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
-  return conv2d(x, weight, bias, options, {});
-}
-
-Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_any, const Conv2dOptions& options,
-              const Conv2dEpilogue& epilogue_any) {
+/// `from`: x is not in memory, but computed from this; null: it is.
+Tensor convolve(const Tensor& x_any, const ChannelAffine* from, const Tensor& weight_any, const Tensor& bias_any,
+                const Conv2dOptions& options, const Conv2dEpilogue& epilogue_any) {
   const Tensor x = lowered(x_any), weight = lowered(weight_any), bias = lowered(bias_any);
   Conv2dEpilogue epilogue = epilogue_any;
   epilogue.residual = like_operand(epilogue.residual, x);
@@ -223,21 +218,22 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
   if (any(epilogue) && (taped || records(epilogue))) return finished(conv2d(x, weight, bias, options), epilogue);
 
   const Tensor y = channels_last_empty({c.N, c.K, c.P, c.Q}, x);
-  const Tensor xd = dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
+  const Tensor xd = from ? from->x : dense(x, Format::channels_last), wd = dense(weight, Format::channels_last);
   const auto dense_or_none = [](const Tensor& t, Format format) { return t.defined() ? dense(t, format) : t; };
   const Tensor bd = dense_or_none(bias, Format::contiguous), scale = dense_or_none(epilogue.scale, Format::contiguous),
                shift = dense_or_none(epilogue.shift, Format::contiguous),
                residual = dense_or_none(epilogue.residual, Format::channels_last);
   const auto pointer = [](const Tensor& t) { return t.defined() ? t.data_ptr() : nullptr; };
-  const ConvForward p{c,
-                      x.dtype(),
-                      xd.data_ptr(),
-                      wd.data_ptr(),
-                      pointer(bd),
-                      y.data_ptr(),
-                      {pointer(scale), pointer(shift), pointer(residual), epilogue.relu},
-                      kept_with(weight_any, wd)};
-  run_kernel({x, weight, bias, y}, p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
+  ConvForward p{c,
+                x.dtype(),
+                xd.data_ptr(),
+                wd.data_ptr(),
+                pointer(bd),
+                y.data_ptr(),
+                {pointer(scale), pointer(shift), pointer(residual), epilogue.relu},
+                kept_with(weight_any, wd)};
+  if (from) p.prologue = {from->row_stride, from->scale.data_ptr(), from->shift.data_ptr(), from->relu};
+  run_kernel({xd, weight, bias, y}, p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();
     if (weight.requires_grad()) node->x = x;
@@ -249,6 +245,33 @@ Tensor conv2d(const Tensor& x_any, const Tensor& weight_any, const Tensor& bias_
       attach(y, std::move(node), {x, weight});
   }
   return y;
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
+  return convolve(x, nullptr, weight, bias, options, {});
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
+              const Conv2dEpilogue& epilogue) {
+  return convolve(x, nullptr, weight, bias, options, epilogue);
+}
+
+Tensor conv2d(const Tensor& deferred, const ChannelAffine& in, const Tensor& weight, const Tensor& bias,
+              const Conv2dOptions& options) {
+  return convolve(deferred, &in, weight, bias, options, {});
+}
+
+bool conv2d_reads_affine(const Tensor& x, const Tensor& weight, const Conv2dOptions& options) {
+  if (x.device().type == DeviceType::cuda || x.rank() != 4 || x.dtype() != DType::f32 || weight.dtype() != DType::f32)
+    return false;
+  const ConvShape c =
+      checked_shape("conv2d", x.shape(), weight.shape(), options, [&] { return shown(x, weight, {}, options); });
+  ConvForward p{c, x.dtype(), nullptr, nullptr, nullptr, nullptr};
+  const Candidate<ConvForward>& chosen = cpu::conv2d_forward().choose(p);
+  p.prologue.pixel = c.C;
+  return chosen.supports(p);
 }
 
 Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options) {

@@ -19,6 +19,7 @@
 // window, a window larger than the padded input. ValueError: stride, dilation or groups below 1, padding below 0.
 // DTypeError and DeviceError: operands that differ, or a dtype that is not f32 or f64.
 
+#include "autograd/node.hpp"
 #include "core/tensor.hpp"
 #include "ops/pair.hpp"
 
@@ -45,6 +46,14 @@ struct Conv2dEpilogue {
 /// Besides conv2d's, ShapeError for an operand of another shape, ValueError for scale without shift.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
               const Conv2dEpilogue& epilogue);
+
+/// Whether the convolution of a recorded x can compute [relu](x · scale + shift) as it reads x: 1x1 in f32 on the CPU,
+/// where the kernel that would run anyway does so.
+bool conv2d_reads_affine(const Tensor& x, const Tensor& weight, const Conv2dOptions& options);
+/// conv2d of a normalisation whose result is not in memory: `in` says how to compute it, `deferred` stands for it on
+/// the tape (ops/batch_norm: batch_norm_deferred). Only where conv2d_reads_affine(in.x, …).
+Tensor conv2d(const Tensor& deferred, const ChannelAffine& in, const Tensor& weight, const Tensor& bias,
+              const Conv2dOptions& options);
 
 /// d loss / d x of a convolution whose x had `x_shape`, given gy [N, K, P, Q]: gy spread back through the weights.
 Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape,

@@ -278,30 +278,37 @@ T* as(void* p) {
   return static_cast<T*>(p);
 }
 
-bool forward_is_direct(const ConvForward& p) { return p.dtype == DType::f32; }
+/// Kernels that copy x normalise it on the way; on padding there is nothing to normalise, so there must be none.
+template <class Problem>
+bool takes_prologue(const Problem& p) {
+  const ConvShape& c = p.shape;
+  return !p.prologue.any() || (c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0 && c.groups == 1);
+}
+template <class Problem>
+bool is_plain(const Problem& p) {
+  return !p.prologue.any();
+}
+bool forward_is_direct(const ConvForward& p) {
+  const bool strided = p.shape.stride_h > 1 || p.shape.stride_w > 1;
+  return p.dtype == DType::f32 && takes_prologue(p) && !(strided && p.prologue.any());
+}
 /// Stride and dilation together would need phases of phases; no network has both.
 bool backward_input_is_direct(const ConvBackwardInput& p) {
   const ConvShape& c = p.shape;
   return p.dtype == DType::f32 && (c.stride_h == 1 || c.dilation_h == 1) && (c.stride_w == 1 || c.dilation_w == 1);
 }
-/// Kernels that pack x normalise it on the way; on padding there is nothing to normalise, so there must be none.
-bool takes_prologue(const ConvBackwardWeight& p) {
-  const ConvShape& c = p.shape;
-  return !p.prologue.any() || (c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0 && c.groups == 1);
-}
 bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32 && takes_prologue(p); }
-bool backward_weight_is_plain(const ConvBackwardWeight& p) { return !p.prologue.any(); }
 
-bool forward_is_groups(const ConvForward& p) { return forward_is_direct(p) && is_lane_groups(p.shape); }
+bool forward_is_groups(const ConvForward& p) { return forward_is_direct(p) && is_plain(p) && is_lane_groups(p.shape); }
 bool backward_input_is_groups(const ConvBackwardInput& p) {
   return backward_input_is_direct(p) && is_lane_groups(p.shape);
 }
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
-  return backward_weight_is_direct(p) && !p.prologue.any() && is_lane_groups(p.shape) && p.shape.group_depth() <= 8;
+  return backward_weight_is_direct(p) && is_plain(p) && is_lane_groups(p.shape) && p.shape.group_depth() <= 8;
 }
 template <int kTile>
 bool forward_is_winograd(const ConvForward& p) {
-  return p.dtype == DType::f32 && is_winograd(p.shape, kTile, p.keep != nullptr);
+  return p.dtype == DType::f32 && is_plain(p) && is_winograd(p.shape, kTile, p.keep != nullptr);
 }
 template <int kTile>
 bool backward_input_is_winograd(const ConvBackwardInput& p) {
@@ -309,16 +316,20 @@ bool backward_input_is_winograd(const ConvBackwardInput& p) {
 }
 template <int kTile>
 bool backward_weight_is_winograd(const ConvBackwardWeight& p) {
-  return p.dtype == DType::f32 && !p.prologue.any() && is_winograd_weight(p.shape, kTile);
+  return p.dtype == DType::f32 && is_plain(p) && is_winograd_weight(p.shape, kTile);
 }
-bool forward_is_packed(const ConvForward& p) { return p.dtype == DType::f32 && is_packed_forward(p.shape); }
+bool forward_is_packed(const ConvForward& p) {
+  return p.dtype == DType::f32 && is_plain(p) && is_packed_forward(p.shape);
+}
 bool backward_input_is_packed(const ConvBackwardInput& p) {
   return p.dtype == DType::f32 && is_packed_backward_input(p.shape);
 }
 bool backward_weight_is_packed(const ConvBackwardWeight& p) {
   return p.dtype == DType::f32 && takes_prologue(p) && is_packed_backward_weight(p.shape);
 }
-bool forward_is_narrow(const ConvForward& p) { return p.dtype == DType::f32 && is_narrow_forward(p.shape); }
+bool forward_is_narrow(const ConvForward& p) {
+  return p.dtype == DType::f32 && is_plain(p) && is_narrow_forward(p.shape);
+}
 bool backward_input_is_narrow(const ConvBackwardInput& p) {
   return p.dtype == DType::f32 && is_narrow_backward_input(p.shape);
 }
@@ -353,15 +364,15 @@ const Candidates<ConvForward>& conv2d_forward() {
         winograd_workspace<forward_winograd_workspace, 4>},
        {"packed", kPackedIdea, forward_is_packed, forward_packed, workspace<forward_packed_workspace>},
        {"direct", "tiles in registers over taps and channels; bound by multiply-adds", forward_is_direct,
-        forward_direct, workspace<forward_direct_workspace>},
-       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", always<ConvForward>,
+        forward_direct, [](const ConvForward& p) { return forward_direct_workspace(p.shape, p.prologue.any()); }},
+       {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", is_plain<ConvForward>,
         [](const ConvForward& p) {
           typed(p, [&]<class T>(T) {
             forward_im2col(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), p.epilogue, as<T>(p.y));
           });
         },
         workspace<forward_im2col_workspace<float>, forward_im2col_workspace<double>>},
-       {"reference", "the definition, in double", always<ConvForward>, [](const ConvForward& p) {
+       {"reference", "the definition, in double", is_plain<ConvForward>, [](const ConvForward& p) {
           typed(p, [&]<class T>(T) {
             forward_reference(p.shape, as<T>(p.x), as<T>(p.w), as<T>(p.bias), p.epilogue, as<T>(p.y));
           });
@@ -409,12 +420,12 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight() {
           backward_weight_direct, workspace<backward_weight_direct_workspace>},
          {"winograd_f2x2", kWinogradIdea, backward_weight_is_winograd<2>, backward_weight_winograd_2,
           winograd_workspace<backward_weight_winograd_workspace, 2>},
-         {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", backward_weight_is_plain,
+         {"im2col_gemm", "windows copied side by side, then BLAS; bound by the product", is_plain<ConvBackwardWeight>,
           [](const ConvBackwardWeight& p) {
             typed(p, [&]<class T>(T) { backward_weight_im2col(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
           },
           workspace<backward_weight_im2col_workspace<float>, backward_weight_im2col_workspace<double>>},
-         {"reference", "the definition, in double", backward_weight_is_plain, [](const ConvBackwardWeight& p) {
+         {"reference", "the definition, in double", is_plain<ConvBackwardWeight>, [](const ConvBackwardWeight& p) {
             typed(p, [&]<class T>(T) { backward_weight_reference(p.shape, as<T>(p.x), as<T>(p.gy), as<T>(p.gw)); });
           }}});
     // With eight floats a vector the small tile's transforms take what its products save.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/parallel.hpp"
+#include "ops/channel_rows/channel_rows.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
 #include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
@@ -84,8 +85,8 @@ ConvShape of_patches(const ConvShape& c) {
   return d;
 }
 
-/// Floats of the patches of a task.
-int64_t patches_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row + kPatchSlack; }
+/// Floats of a task's own copy of x: patches, or normalised pixels.
+int64_t copy_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row + kPatchSlack; }
 
 void run(const std::vector<ConvGather>& tasks) {
   parallel_for(static_cast<int64_t>(tasks.size()),
@@ -94,18 +95,18 @@ void run(const std::vector<ConvGather>& tasks) {
 
 }  // namespace
 
-int64_t forward_direct_workspace(const ConvShape& problem) {
+int64_t forward_direct_workspace(const ConvShape& problem, bool prologue) {
   const bool patches = uses_patches(problem);
   const ConvShape c = patches ? of_patches(problem) : problem;
   const int64_t packed = c.groups * packed_size(c.group_width(), c.R * c.S, c.group_depth());
-  if (!patches) return packed * kFloatBytes;
+  if (!patches && !prologue) return packed * kFloatBytes;
   const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
   const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
   ConvGather t = forward_gather(c, nullptr, nullptr, rows, columns);
   t.channels = c.K;
   std::vector<ConvGather> tasks;
   cut(t, c.P, ceil_div(c.K, block_of(c.K)), tasks);
-  const int64_t most = tasks.empty() ? 0 : patches_size(tasks.front());  // the last ones may have less
+  const int64_t most = tasks.empty() ? 0 : copy_size(tasks.front());  // the last ones may have less
   return (packed + tasks_at_once(static_cast<int64_t>(tasks.size())) * most) * kFloatBytes;
 }
 
@@ -114,7 +115,7 @@ void forward_direct(const ConvForward& f) {
   const float *x = static_cast<const float*>(f.x), *w = static_cast<const float*>(f.w);
   const float* bias = static_cast<const float*>(f.bias);
   float* y = static_cast<float*>(f.y);
-  const bool patches = uses_patches(problem);
+  const bool patches = uses_patches(problem), copies = patches || f.prologue.any();
   const ConvShape c = patches ? of_patches(problem) : problem;
   const int64_t depth = c.group_depth(), width = c.group_width(), taps = c.R * c.S;
   const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
@@ -133,8 +134,8 @@ void forward_direct(const ConvForward& f) {
   const ConvFinish finish(f.epilogue, y);
   std::vector<ConvGather> tasks;
   for (int64_t g = 0; g < c.groups; ++g) {
-    // With patches, x is set when a task has made them.
-    ConvGather t = forward_gather(c, patches ? nullptr : x + g * depth, y + g * width, rows, columns);
+    // Where x is copied, it is set when a task has done so.
+    ConvGather t = forward_gather(c, copies ? nullptr : x + g * depth, y + g * width, rows, columns);
     t.depth = depth;
     t.w = packed.data() + g * group_size;
     t.bias = bias ? bias + g * width : nullptr;
@@ -142,20 +143,26 @@ void forward_direct(const ConvForward& f) {
     t.channel = g * width, t.channels = width, t.block = block_of(width);
     cut(t, c.P, blocks, tasks);
   }
-  if (!patches) return run(tasks);
+  if (!copies) return run(tasks);
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
     ConvGather t = tasks[static_cast<size_t>(i)];
     const int64_t rows_here = t.row_end - t.row_begin;
-    const Workspace<float> patches_here(patches_size(t));
-    float* to = patches_here.data();
-    for (int64_t n = 0; n < t.images; ++n)
-      make_patches(problem, x + (t.first_image + n) * problem.H * problem.W * problem.C, t.row_begin, t.row_end,
-                   to + n * rows_here * t.x_row);
-    // The patches hold the task's rows alone.
-    t.x = to;
+    const Workspace<float> copy(copy_size(t));
+    t.x = copy.data();
     t.x_image = rows_here * t.x_row;
-    const ConvSegment rows_of_patches{t.row_begin, rows_here, 0, 1, 0};
-    t.rows = &rows_of_patches, t.row_segments = 1;
+    for (int64_t n = 0; n < t.images; ++n) {
+      const int64_t image = t.first_image + n;
+      float* to = copy.data() + n * t.x_image;
+      if (patches)
+        make_patches(problem, x + image * problem.H * problem.W * problem.C, t.row_begin, t.row_end, to);
+      else
+        channel_rows<float>().apply(x + (image * c.H + t.row_begin) * c.W * f.prologue.pixel, f.prologue.pixel, nullptr,
+                                    static_cast<const float*>(f.prologue.scale),
+                                    static_cast<const float*>(f.prologue.shift), f.prologue.relu, to, t.x_image, c.C);
+    }
+    // The copy holds the task's rows alone.
+    const ConvSegment rows_of_copy{t.row_begin, rows_here, 0, 1, 0};
+    t.rows = &rows_of_copy, t.row_segments = 1;
     conv_simd().gather(t);
   });
 }

@@ -36,6 +36,13 @@ inline std::int64_t conv_output(std::int64_t size, std::int64_t window, std::int
 }
 
 // Problems. All memory has the one dtype, f32 or f64; each kernel writes its whole result.
+/// What a kernel does to x as it reads it: x is [relu](x · scale[c] + shift[c]), of pixels that may lie apart.
+struct ConvPrologue {
+  std::int64_t pixel = 0;                         // elements from one pixel to the next; 0: there is no prologue
+  const void *scale = nullptr, *shift = nullptr;  // [C]
+  bool relu = false;
+  bool any() const { return pixel != 0; }
+};
 /// What a forward kernel does to a result before it is written: y = act(scale[k] (x * w + bias[k]) + shift[k] +
 /// residual). With none of it, nothing.
 struct ConvEpilogue {
@@ -52,20 +59,13 @@ struct ConvForward {  // y = x * w (+ bias)
   void* y;
   ConvEpilogue epilogue = {};
   Storage* keep = nullptr;  // of w, where packed weights may be kept for later calls; null: they are made each time
+  ConvPrologue prologue = {};
 };
 struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that saw x[n,h,w,c]
   ConvShape shape;
   DType dtype;
   const void *gy, *w;
   void* gx;
-};
-/// What a backward-weight kernel does to x as it reads it: x is [relu](x · scale[c] + shift[c]), of pixels that may lie
-/// apart.
-struct ConvPrologue {
-  std::int64_t pixel = 0;                         // elements from one pixel to the next; 0: there is no prologue
-  const void *scale = nullptr, *shift = nullptr;  // [C]
-  bool relu = false;
-  bool any() const { return pixel != 0; }
 };
 struct ConvBackwardWeight {  // gw[k,r,s,c] = sum over n, p, q of gy x
   ConvShape shape;
@@ -87,7 +87,7 @@ const Candidates<ConvBackwardWeight>& conv2d_backward_weight();
 void forward_direct(const ConvForward&);
 void backward_input_direct(const ConvBackwardInput&);
 void backward_weight_direct(const ConvBackwardWeight&);
-std::int64_t forward_direct_workspace(const ConvShape&);
+std::int64_t forward_direct_workspace(const ConvShape&, bool prologue);
 std::int64_t backward_input_direct_workspace(const ConvShape&);
 std::int64_t backward_weight_direct_workspace(const ConvShape&);
 // packed: conv2d_packed.cpp. Without groups, where weights are large enough to gain from it (f32).

@@ -9,18 +9,18 @@
 
 namespace gradus {
 
-inline constexpr std::int64_t kNarrowDepth = 16;    // channels of x that lie together when packed
-inline constexpr std::int64_t kNarrowColumns = 8;   // row lengths are multiples of it, and two columns more
+inline constexpr std::int64_t kNarrowDepth = 16;   // channels of x that lie together when packed
+inline constexpr std::int64_t kNarrowColumns = 8;  // row lengths are multiples of it, and two columns more
 
 /// y[i, j, k] = bias[k] + Σ over tap rows r, taps s and depth d of w[r, d, s, k] x[i + r, j + s, d], for `rows` rows of
 /// `columns` pixels.
 struct ConvNarrow {
-  const float* x;                        // [⌈depth / 16⌉][x_rows][x_columns][16], zeros for padding
-  std::int64_t x_rows, x_columns;        // x_columns: columns, rounded up, and 2
+  const float* x;                  // [⌈depth / 16⌉][x_rows][x_columns][16], zeros for padding
+  std::int64_t x_rows, x_columns;  // x_columns: columns, rounded up, and 2
   std::int64_t depth, taps_h;
-  const float* w;                        // [tap row][depth][3][lanes]
-  const float* bias;                     // [channels] or null
-  const ConvFinish* finish;              // null: the sum is the result
+  const float* w;            // [tap row][depth][3][lanes]
+  const float* bias;         // [channels] or null
+  const ConvFinish* finish;  // null: the sum is the result
   float* y;
   std::int64_t y_row, y_pixel;           // floats between neighbours
   std::int64_t rows, columns, channels;  // channels: at most `lanes`

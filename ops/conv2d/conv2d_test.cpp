@@ -13,6 +13,8 @@
 #include "core/random.hpp"
 #include "ops/batch_norm/batch_norm.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
+#include "ops/pointwise/binary.hpp"
+#include "ops/pointwise/unary.hpp"
 #include "ops/profile.hpp"
 #include "ops/view/view.hpp"
 #include "tests/harness/gradients.hpp"
@@ -245,6 +247,76 @@ TEST_CASE("conv2d: behind a batch norm the weight's gradient normalises as it pa
       CHECK(again == (candidate == "packed" || candidate == "direct" ? 0 : 1));
       CHECK(difference(grad_of(w), conv2d_weight_grad(normal.detach(), gy, w.shape(), o)) < 1e-6);
     }
+}
+
+TEST_CASE("conv2d: of a deferred batch norm, the values and gradients of one in memory") {
+  struct Chain {
+    Shape x;
+    std::int64_t block, outputs;  // channels of the dense block that x is the first channels of
+    bool relu, bias;
+  };
+  const ForceKernel force("conv2d.forward", "direct");
+  for (const Chain& c : {Chain{{3, 40, 9, 7}, 40, 33, true, false}, Chain{{2, 13, 5, 8}, 20, 24, true, true},
+                         Chain{{2, 100, 30, 31}, 131, 96, true, false}, Chain{{40, 24, 2, 3}, 60, 48, false, false},
+                         Chain{{5, 1, 1, 3}, 2, 1, true, true}, Chain{{70, 300, 1, 1}, 300, 130, true, false}})
+    for (const bool training : {true, false}) {
+      CAPTURE(to_string(c.x));
+      CAPTURE(training);
+      const Tensor block = random({c.x[0], c.block, c.x[2], c.x[3]}, DType::f32, 1);
+      const Tensor w = random({c.outputs, c.x[1], 1, 1}, DType::f32, 2);
+      const auto per_channel = [&](std::int64_t channels, std::uint64_t seed) {
+        return random({channels}, DType::f32, seed, Format::contiguous);
+      };
+      const Tensor gamma = per_channel(c.x[1], 3), beta = per_channel(c.x[1], 4), mean = per_channel(c.x[1], 5);
+      const Tensor var = square(per_channel(c.x[1], 6)) + 0.5;
+      const Tensor bias = c.bias ? per_channel(c.outputs, 7) : Tensor();
+      const BatchNormOptions o{.training = training, .relu = c.relu};
+      // y, and the gradients of everything; the running statistics at the end.
+      const auto results = [&](bool deferred) {
+        const Tensor x = block.clone().as_strided(c.x, block.strides(), 0);
+        const Tensor own_mean = mean.clone(), own_var = var.clone();
+        std::vector<Tensor> leaves{x, w.clone(), gamma.clone(), beta.clone()};
+        if (bias.defined()) leaves.push_back(bias.clone());
+        for (const Tensor& leaf : leaves) set_requires_grad(leaf);
+        const Tensor b = bias.defined() ? leaves[4] : Tensor();
+        Tensor y;
+        if (deferred) {
+          REQUIRE(conv2d_reads_affine(x, w, {}));
+          const auto normal = batch_norm_deferred(x, own_mean, own_var, leaves[2], leaves[3], o);
+          CHECK(normal.y.shape() == x.shape());
+          y = conv2d(normal.y, normal.from, leaves[1], b, {});
+        } else {
+          y = conv2d(batch_norm(x, own_mean, own_var, leaves[2], leaves[3], o), leaves[1], b, {});
+        }
+        backward(y, random(y.shape(), DType::f32, 8));
+        std::vector<Tensor> all{y.detach()};
+        for (const Tensor& leaf : leaves) all.push_back(grad_of(leaf));
+        all.push_back(own_mean), all.push_back(own_var);
+        return all;
+      };
+      const auto in_memory = results(false), by_reader = results(true);
+      for (std::size_t i = 0; i < in_memory.size(); ++i) {
+        CAPTURE(i);
+        CHECK(difference(by_reader[i], in_memory[i]) < 1e-6);
+      }
+    }
+}
+
+TEST_CASE("conv2d: which convolutions read a deferred batch norm") {
+  const Tensor x = random({2, 24, 6, 6}, DType::f32, 1), w = random({16, 24, 1, 1}, DType::f32, 2);
+  {
+    const ForceKernel force("conv2d.forward", "direct");
+    CHECK(conv2d_reads_affine(x, w, {}));
+    CHECK(!conv2d_reads_affine(x, w, {.stride = 2}));
+    CHECK(!conv2d_reads_affine(x, w, {.padding = 1}));
+    CHECK(!conv2d_reads_affine(x, random({16, 24, 3, 3}, DType::f32, 2), {}));
+    CHECK(!conv2d_reads_affine(x, random({16, 12, 1, 1}, DType::f32, 2), {.groups = 2}));
+    CHECK(!conv2d_reads_affine(to(x, DType::f64), to(w, DType::f64), {}));
+  }
+  for (const char* other : {"im2col_gemm", "reference"}) {
+    const ForceKernel force("conv2d.forward", other);
+    CHECK(!conv2d_reads_affine(x, w, {}));
+  }
 }
 
 TEST_CASE("conv2d: known values, a cross-correlation with zero padding and a bias") {

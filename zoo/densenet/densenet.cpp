@@ -19,9 +19,10 @@ DenseLayer::DenseLayer(std::int64_t in, std::int64_t k, bool bottleneck, double 
 }
 
 Tensor DenseLayer::forward(const Tensor& x) {
-  const Tensor active = norm1.relu(x);
-  if (dropout.p == 0) return conv2 ? (*conv2)(conv_bn_relu(conv1, *norm2, active)) : conv1(active);
-  const Tensor y = dropout(conv1(active));  // section 4.2: after each convolution
+  if (dropout.p == 0 && conv2 && runs_as_one(&*norm2)) return (*conv2)(conv_bn_relu(conv1, *norm2, norm1.relu(x)));
+  Tensor y = bn_relu_conv(norm1, conv1, x);
+  if (dropout.p == 0) return conv2 ? bn_relu_conv(*norm2, *conv2, y) : y;
+  y = dropout(y);  // section 4.2: after each convolution
   return conv2 ? dropout((*conv2)(norm2->relu(y))) : y;
 }
 
@@ -45,7 +46,7 @@ namespace {
 /// Between blocks: BN, ReLU, 1x1 to theta m channels, average 2x2.
 struct Transition : Module {
   Transition(std::int64_t in, std::int64_t out) : norm(in), conv(in, out, {.kernel = 1, .bias = false}), pool(2) {}
-  Tensor forward(const Tensor& x) override { return pool(conv(norm.relu(x))); }
+  Tensor forward(const Tensor& x) override { return pool(bn_relu_conv(norm, conv, x)); }
   std::string type_name() const override { return "Transition"; }
   BatchNorm2d norm;
   Conv2d conv;
