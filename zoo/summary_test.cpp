@@ -40,6 +40,7 @@ TEST_CASE("summary: the predicted memory of a training step is what the allocato
   // Where batches are small, kernels' workspaces weigh most: ZFNet's are a fifth of its peak.
   for (const auto& row : {std::pair<const char*, std::int64_t>{"cifar_resnet20", 8},
                           {"cifar_densenet40_k12", 8},
+                          {"cifar_densenet_bc100_k12", 4},
                           {"cifar_googlenet", 8},
                           {"cifar_resnet20", 2},
                           {"cifar_alexnet", 4},

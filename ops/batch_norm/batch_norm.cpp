@@ -39,10 +39,13 @@ std::int64_t row_stride(const Tensor& x) {
   return stride >= shape[1] ? stride : 0;
 }
 
+/// Whether the CPU's kernels run, or, on the meta device, are imagined.
+bool as_on_cpu(const Tensor& x) { return x.device().type != DeviceType::cuda; }
+
 /// x in an order that the kernels read: itself, or a dense copy. Only the CPU's kernels, and only without a mask, know
 /// rows with gaps.
 Tensor readable(const Tensor& x, bool with_mask) {
-  const bool gaps = x.device() == kCpu && !with_mask && row_stride(x) > 0 && x.numel() > kFewValues * x.shape()[1];
+  const bool gaps = as_on_cpu(x) && !with_mask && row_stride(x) > 0 && x.numel() > kFewValues * x.shape()[1];
   return gaps ? x.detach() : dense(x, rows_of_channels(x));
 }
 
@@ -127,7 +130,7 @@ struct BatchNormNode final : Node {
     if (wants(residual_at)) grads[residual_at] = !options.relu || spare ? g : empty(in.shape(), like_rows);
     // The layers of a dense block all read its channels: each adds to their gradient where it lies.
     Tensor so_far;
-    if (in.device() == kCpu && rows > kFewValues) so_far = claim_gradient(*this, 0);
+    if (as_on_cpu(in) && rows > kFewValues) so_far = claim_gradient(*this, 0);
     if (so_far.defined() && row_stride(so_far) == 0) so_far = dense(so_far, order);
     const bool add = so_far.defined();
     if (needs(0)) grads[0] = add ? so_far : spare && !wants(residual_at) ? g : empty(in.shape(), like_rows);
@@ -511,7 +514,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
 
 DeferredBatchNorm batch_norm_deferred(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                                       const Tensor& weight, const Tensor& bias, const BatchNormOptions& options) {
-  check(x.device().type != DeviceType::cuda, "batch_norm_deferred: on the CPU alone\n{}", describe({{"x", &x}}));
+  check(as_on_cpu(x), "batch_norm_deferred: on the CPU alone\n{}", describe({{"x", &x}}));
   DeferredBatchNorm result;
   result.y = normalise(x, running_mean, running_var, weight, bias, options, {}, &result.from);
   return result;
