@@ -27,9 +27,10 @@ Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x) {
   return runs_as_one(&bn) ? conv_as_one(conv, &bn, x, {}, false) : bn(conv(x));
 }
 
+// An observer is shown what the batch norm makes, and anomaly mode looks for the layer whose result is not finite.
 Tensor bn_relu_conv(BatchNorm2d& bn, Conv2d& conv, const Tensor& x) {
-  if (bn.is_training() && grad_enabled() && !ForwardObserver::current() && conv.reads_affine(x))
-    return conv.with(bn.relu_deferred(x));
+  const bool unseen = !ForwardObserver::current() && !anomaly_enabled();
+  if (unseen && bn.is_training() && grad_enabled() && conv.reads_affine(x)) return conv.with(bn.relu_deferred(x));
   return conv(bn.relu(x));
 }
 

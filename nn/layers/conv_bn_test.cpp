@@ -4,7 +4,9 @@
 
 #include <cmath>
 
+#include "autograd/node.hpp"
 #include "core/random.hpp"
+#include "nn/init.hpp"
 #include "nn/layers/activation.hpp"
 #include "nn/sequential.hpp"
 
@@ -100,6 +102,11 @@ TEST_CASE("bn_relu_conv: the same values whether the convolution normalises or t
     CHECK(largest_difference(as_it_runs, conv(bn.relu(x))) < 1e-5);
     bn.eval();
     CHECK(largest_difference(bn_relu_conv(bn, conv, x), conv(bn.relu(x))) < 1e-12);
+    // Anomaly mode names the layer whose result it was.
+    bn.train();
+    init::constant(bn.weight, std::nan(""));
+    const AnomalyMode watches;
+    CHECK_THROWS_WITH_AS(bn_relu_conv(bn, conv, x), doctest::Contains("batch_norm: the result has a NaN"), ValueError);
   }
 }
 
