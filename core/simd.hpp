@@ -54,21 +54,6 @@ inline void store_vec(float* p, Vec<W> v) {
 }
 inline void store(float* p, VecN v) { std::memcpy(p, &v, sizeof v); }
 
-/// Past the caches, which need not read the line first: for what is larger than they are. p is a line's first float;
-/// streamed() when done, before another thread may read. Without AVX-512 a plain store: there a vector is half a line.
-inline void stream(float* p, VecN v) {
-#if defined(__AVX512F__)
-  _mm512_stream_ps(p, __m512(v));
-#else
-  store(p, v);
-#endif
-}
-inline void streamed() {
-#if defined(__AVX512F__)
-  _mm_sfence();
-#endif
-}
-
 template <int W = kLanes>
 inline Vec<W> broadcast(float x) {
   return x - Vec<W>{};  // nothing is subtracted: 0 + x would turn -0 into 0, and so could not be left out

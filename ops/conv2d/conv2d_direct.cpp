@@ -2,7 +2,6 @@
 // are in conv2d_simd.cpp.
 
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -89,14 +88,6 @@ ConvShape of_patches(const ConvShape& c) {
 /// Floats of a task's own copy of x: patches, or normalised pixels.
 int64_t copy_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row + kPatchSlack; }
 
-/// Whether a result is written past the caches: one that would not stay there until it is read. Its pixels are whole
-/// lines.
-bool streams(const float* result, int64_t size, int64_t channels) {
-  constexpr int64_t kCacheFloats = 16 << 20 >> 2;
-  return has_wide_vectors() && size > kCacheFloats && channels % conv_simd().lanes == 0 &&
-         reinterpret_cast<std::uintptr_t>(result) % 64 == 0;
-}
-
 void run(const std::vector<ConvGather>& tasks) {
   parallel_for(static_cast<int64_t>(tasks.size()),
                [&](int64_t i) { conv_simd().gather(tasks[static_cast<size_t>(i)]); });
@@ -150,7 +141,6 @@ void forward_direct(const ConvForward& f) {
     t.bias = bias ? bias + g * width : nullptr;
     t.finish = f.epilogue.any() ? &finish : nullptr;
     t.channel = g * width, t.channels = width, t.block = block_of(width);
-    t.stream = c.groups == 1 && streams(y, c.y_size(), c.K);
     cut(t, c.P, blocks, tasks);
   }
   if (!copies) return run(tasks);
@@ -210,7 +200,6 @@ void backward_input_direct(const ConvBackwardInput& f) {
         t.depth = width;
         t.w = packed.data() + at + g * phase_size;
         t.channels = depth, t.block = block_of(depth);
-        t.stream = c.groups == 1 && streams(gx, c.x_size(), c.C);
         cut(t, row.inputs, blocks, tasks);
       }
       at += c.groups * phase_size;

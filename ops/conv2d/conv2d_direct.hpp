@@ -55,7 +55,6 @@ struct ConvGather {
   const ConvSegment* rows;
   const ConvSegment* columns;
   std::int64_t row_segments, column_segments;
-  bool stream;               // y is larger than the caches, and its pixels are whole lines
   std::int64_t first_image;  // of the whole batch that x and y point to
   std::int64_t images, row_begin, row_end, block_begin, block_end;
 };

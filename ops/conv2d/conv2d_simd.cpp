@@ -74,15 +74,11 @@ template <int V, int PX>
     }
   }
   tile<V, PX>(t, pixel, win, d0, acc);
-  const bool stream_out = t.stream && d0 == 0 && win.last && !t.finish;  // nothing is read again
   if (left >= V * kLanes) {
 #pragma GCC unroll 32
     for (int j = 0; j < PX; ++j) {
       if (j >= pixels) break;
-      if (stream_out)
-        for (int v = 0; v < V; ++v) stream(out[j] + k0 + v * kLanes, acc[j][v]);
-      else
-        for (int v = 0; v < V; ++v) store(out[j] + k0 + v * kLanes, acc[j][v]);
+      for (int v = 0; v < V; ++v) store(out[j] + k0 + v * kLanes, acc[j][v]);
     }
   } else {
     for (int j = 0; j < pixels; ++j)
@@ -160,7 +156,6 @@ void gather(const ConvGather& t) {
       if (list.count > 0) blocks(t, row, column, list);
     }
   }
-  if (t.stream) streamed();
 }
 
 // ---- backward-weights
