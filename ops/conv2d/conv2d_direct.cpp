@@ -343,6 +343,16 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
                                   gy_from + (n * c.P + p) * c.Q * c.K, c.K, c.Q, channels, block);
       t.gy = gy_packed;
     }
+    if (chunk + 1 < chunk_end && !patches_of) {
+      // The rows of the next chunk. Where windows overlap the first of them are near already.
+      const int64_t next = chunk + 1, n1 = next / plan.bands * plan.images, band = next % plan.bands * plan.band;
+      const int64_t next_images = std::min(plan.images, c.N - n1), next_rows = std::min(plan.band, c.P - band);
+      const int64_t h = std::min(band * c.stride_h, c.H - 1), h_count = std::min(next_rows * c.stride_h, c.H - h);
+      const int64_t x_pixels = ((next_images - 1) * c.H + h_count) * c.W;
+      t.ahead.first = {x + ((n1 * c.H + h) * c.W) * x_step + group * c.group_depth() + d0, x_pixels, depth, x_step};
+      t.ahead.second = {gy + (n1 * c.P + band) * c.Q * c.K + group * c.group_width() + k0,
+                        ((next_images - 1) * c.P + next_rows) * c.Q, channels, c.K};
+    }
     conv_simd().outer(t);
   }
 }

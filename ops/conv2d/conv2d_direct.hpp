@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "core/isa.hpp"
+#include "ops/conv2d/conv2d_ahead.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
 
 namespace gradus {
@@ -74,6 +75,7 @@ struct ConvOuter {
   /// The taps of a row together, where joins_taps(): gy then has a margin of zeros, `margin` pixels at both ends of a
   /// row, and tap_columns is not looked at. -1: each tap by itself.
   std::int64_t margin, x_columns;  // x_columns: pixels of a row of x
+  FetchAhead ahead;                // meanwhile
 };
 
 /// Whether outer() takes three taps of a row together: a value of x then serves three multiply-adds. Worth it where a

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/parallel.hpp"
+#include "ops/conv2d/conv2d_direct.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
 #include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
@@ -249,7 +250,7 @@ WeightPlan weight_plan(const ConvShape& c) {
   plan.c_each = round_up(ceil_div(c.C, ceil_div(c.C, kColumnsEach)), simd.columns);
   plan.k_tasks = ceil_div(c.K, plan.k_each), plan.c_tasks = ceil_div(c.C, plan.c_each);
   const int64_t pixels = c.N * c.P * c.Q;
-  plan.stretches = ceil_div(pixels, simd.depth);
+  plan.stretches = ceil_div(pixels, simd.weight_depth);
   if (plan.stretches == 0) return plan;
   plan.stretch = ceil_div(pixels, plan.stretches);
   plan.parts = std::clamp<int64_t>(kLeastTasks / (plan.k_tasks * plan.c_tasks), 1, plan.stretches);
@@ -279,6 +280,7 @@ void backward_weight_packed(const ConvBackwardWeight& f) {
   const int64_t k_each = plan.k_each, c_each = plan.c_each, k_tasks = plan.k_tasks, c_tasks = plan.c_tasks,
                 stretches = plan.stretches, stretch = plan.stretch, parts = plan.parts;
   if (stretches == 0) return void(std::fill_n(gw, size, 0.f));
+  const bool aligned = c.P == c.H && c.Q == c.W;  // pixel i of y lies on pixel i of x
   const Workspace<float> sums((parts - 1) * size);
   parallel_for(parts * k_tasks * c_tasks, [&](int64_t task) {
     const int64_t part = task / c_tasks / k_tasks;
@@ -292,8 +294,9 @@ void backward_weight_packed(const ConvBackwardWeight& f) {
     t.a = a.data(), t.b = b.data();
     t.rows = k1 - k0, t.columns = c1 - c0;
     t.out = out.data();
-    for (int64_t s = part * stretches / parts; s < (part + 1) * stretches / parts; ++s) {
-      const int64_t begin = s * stretch;
+    const int64_t last = (part + 1) * stretches / parts - 1;
+    for (int64_t s = part * stretches / parts; s <= last; ++s) {
+      const int64_t begin = s * stretch, next = begin + stretch;
       t.depth = std::clamp<int64_t>(pixels - begin, 0, stretch);
       t.b_panel = t.depth * simd.columns;
       for (int64_t i = 0; i < t.depth; ++i) line[static_cast<size_t>(i)] = gy + (begin + i) * c.K + k0;
@@ -305,7 +308,13 @@ void backward_weight_packed(const ConvBackwardWeight& f) {
         simd.along(line.data(), t.depth, c1 - c0, simd.columns, b.data(), t.b_panel);
         if (f.prologue.any()) normalise_panels(f.prologue, b.data(), t.b_panel, t.depth, simd.columns, c0, c1 - c0);
         for (int64_t k = k0; k < k1; ++k) out[static_cast<size_t>(k - k0)] = sum + (k * taps + tap) * c.C + c0;
+        if (tap + 1 == taps && s < last) {
+          const int64_t count = std::min(pixels - next, stretch);
+          t.ahead.first = {gy + next * c.K + k0, count, k1 - k0, c.K};
+          if (aligned) t.ahead.second = {x + next * sight.pixel + c0, count, c1 - c0, sight.pixel};
+        }
         simd.multiply(t);
+        t.ahead = {};
       }
       t.add = true;
     }

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "core/isa.hpp"
+#include "ops/conv2d/conv2d_ahead.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
 
 namespace gradus {
@@ -27,11 +28,14 @@ struct PackedProduct {
   bool add;                            // to what out holds; start is not looked at
   const ConvFinish* finish = nullptr;  // what is still done to the sum; null: nothing, or not yet
   std::int64_t channel = 0;            // of y, the first column: where finish's operands begin
+  FetchAhead ahead{};                  // meanwhile
 };
 
 struct PackedSimd {
   int rows, columns;   // of a tile
   std::int64_t depth;  // of a product, at most: what is packed of both factors stays near
+  /// Of a weight gradient, whose factors are both packed anew each time: leaves room for what is fetched ahead.
+  std::int64_t weight_depth;
   /// to[panel][d][width] = line[panel·width + i][d]: lines become columns of panels. Beyond the last line, the last
   /// again. Writes up to kPackSlack floats beyond the last panel. width is rows or columns.
   void (*across)(const float* const* line, std::int64_t lines, std::int64_t depth, int width, float* to);

@@ -16,6 +16,7 @@ constexpr int kColumns = kTileVectors * kLanes;
 constexpr int kRows = kTileRows<kTileVectors>;
 /// Machines with AVX-512 have an L2 of at least 1 MiB.
 constexpr std::int64_t kDepth = kLanes == 16 ? 512 : 256;
+constexpr std::int64_t kWeightDepth = kLanes == 16 ? 128 : 256;  // a panel of columns stays in L1
 /// Lines that are transposed together: no more than a panel of rows has use for.
 constexpr int kPackLanes = std::min(kLanes, 8);
 using PackVec = Vec<kPackLanes>;
@@ -78,9 +79,13 @@ void along_width(const float* const* line, std::int64_t depth, std::int64_t chan
     std::int64_t c = 0;
     for (; c + kWidth <= channels; c += kWidth, panel += panel_step)
       for (std::int64_t d = d0; d < d1; ++d) std::memcpy(panel + d * kWidth, line[d] + c, kWidth * sizeof(float));
-    if (c < channels)
-      for (std::int64_t d = d0; d < d1; ++d)
-        for (int i = 0; i < kWidth; ++i) panel[d * kWidth + i] = c + i < channels ? line[d][c + i] : 0.f;
+    if (c >= channels) continue;
+    for (std::int64_t d = d0; d < d1; ++d) {
+      int i = 0;
+      for (; i + kLanes <= kWidth; i += kLanes)
+        store(panel + d * kWidth + i, load_first(line[d] + c + i, std::clamp<std::int64_t>(channels - c - i, 0, kLanes)));
+      for (; i < kWidth; ++i) panel[d * kWidth + i] = c + i < channels ? line[d][c + i] : 0.f;
+    }
   }
 }
 
@@ -95,34 +100,45 @@ void along(const float* const* line, std::int64_t depth, std::int64_t channels, 
 /// One tile of R rows and V vectors of columns, the first `rows` and `columns` of which exist.
 template <int V, int R>
 void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const float* b, std::int64_t b_step,
-          float* const* out, std::int64_t rows, std::int64_t c, std::int64_t columns) {
+          float* const* out, std::int64_t rows, std::int64_t c, std::int64_t columns, FetchCursor& ahead) {
   VecN acc[R][V];
   const bool whole = columns >= V * kLanes;
-  if (t.add) {
-    for (int j = 0; j < R; ++j)
-      for (int v = 0; v < V; ++v) {
-        const float* from = out[j] + c + v * kLanes;
-        acc[j][v] = whole ? load(from) : load_first(from, std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
-      }
-  } else {
-    for (int v = 0; v < V; ++v) {
-      VecN start{};
-      if (t.start)
-        start = whole ? load(t.start + c + v * kLanes)
-                      : load_first(t.start + c + v * kLanes, std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
-      for (int j = 0; j < R; ++j) acc[j][v] = start;
-    }
-  }
-#pragma GCC unroll 4
-  for (std::int64_t d = 0; d < t.depth; ++d, a += a_step, b += b_step) {
-    VecN column[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes);
+  const auto in_columns = [&](int v) { return std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes); };
+  if (t.add && whole) {
 #pragma GCC unroll 32
     for (int j = 0; j < R; ++j)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) acc[j][v] += column[v] * a[j];
+      for (int v = 0; v < V; ++v) acc[j][v] = load(out[j] + c + v * kLanes);
+  } else if (t.add) {
+#pragma GCC unroll 32
+    for (int j = 0; j < R; ++j)
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) acc[j][v] = load_first(out[j] + c + v * kLanes, in_columns(v));
+  } else {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      VecN start{};
+      if (t.start) start = load_first(t.start + c + v * kLanes, in_columns(v));
+#pragma GCC unroll 32
+      for (int j = 0; j < R; ++j) acc[j][v] = start;
+    }
   }
+  FetchCursor fetch = ahead;
+  for (std::int64_t d = 0; d < t.depth; d += 2) {
+    fetch.next();
+#pragma GCC unroll 2
+    for (int e = 0; e < 2; ++e, a += a_step, b += b_step) {
+      if (e == 1 && d + 1 == t.depth) break;
+      VecN column[V];
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) column[v] = load(b + v * kLanes);
+#pragma GCC unroll 32
+      for (int j = 0; j < R; ++j)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) acc[j][v] += column[v] * a[j];
+    }
+  }
+  ahead = fetch;
 #pragma GCC unroll 32
   for (int j = 0; j < R; ++j) {
     if (j >= rows) break;
@@ -143,24 +159,25 @@ void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const flo
 /// All rows by one panel of columns; a's tiles lie a_tile floats apart.
 template <int V, int R>
 void column_of_tiles(const PackedProduct& t, const float* a, std::int64_t a_step, std::int64_t a_tile, const float* b,
-                     std::int64_t b_step, std::int64_t c, std::int64_t columns) {
+                     std::int64_t b_step, std::int64_t c, std::int64_t columns, FetchAhead& ahead) {
   for (std::int64_t r = 0; r < t.rows; r += R, a += a_tile) {
     const std::int64_t rows = std::min<std::int64_t>(R, t.rows - r);
     float* out[R];
     for (int j = 0; j < R; ++j) out[j] = t.out[r + std::min<std::int64_t>(j, rows - 1)];
-    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns);
+    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns, ahead.current());
   }
 }
 
 void multiply(const PackedProduct& t) {
   const bool packed = t.a_step == 0;
   const float* b = t.b;
+  FetchAhead ahead = t.ahead;
   for (std::int64_t c = 0; c < t.columns; c += kColumns, b += packed ? t.b_panel : kColumns) {
     const std::int64_t columns = std::min<std::int64_t>(kColumns, t.columns - c);
     with_vectors((columns + kLanes - 1) / kLanes, [&](auto v) {
-      if (packed) return column_of_tiles<v, kRows>(t, t.a, kRows, kRows * t.depth, b, kColumns, c, columns);
+      if (packed) return column_of_tiles<v, kRows>(t, t.a, kRows, kRows * t.depth, b, kColumns, c, columns, ahead);
       constexpr int kEach = std::min(kTileRows<v>, 12);
-      column_of_tiles<v, kEach>(t, t.a, t.a_step, kEach, b, t.b_step, c, columns);
+      column_of_tiles<v, kEach>(t, t.a, t.a_step, kEach, b, t.b_step, c, columns, ahead);
     });
   }
 }
@@ -170,4 +187,4 @@ void multiply(const PackedProduct& t) {
 
 GRADUS_ISA_DEFINE(
     PackedSimd, packed_simd,
-    {.rows = kRows, .columns = kColumns, .depth = kDepth, .across = across, .along = along, .multiply = multiply})
+    {.rows = kRows, .columns = kColumns,  .depth = kDepth, .weight_depth = kWeightDepth, .across = across, .along = along, .multiply = multiply})

@@ -62,6 +62,8 @@ template <int V, int PX>
                                    float* const* out, std::int64_t d0, std::int64_t k0, int pixels) {
   VecN acc[PX][V];
   const std::int64_t left = t.channels - k0;
+  for (int j = 0; j < PX; ++j)
+    for (int v = 0; v < V; ++v) __builtin_prefetch(out[j] + k0 + v * kLanes, 1);
   for (int v = 0; v < V; ++v) {
     const std::int64_t n = std::clamp<std::int64_t>(left - v * kLanes, 0, kLanes);
     if (d0 > 0) {
@@ -162,7 +164,9 @@ void gather(const ConvGather& t) {
 
 /// D input channels x V vectors of output channels, over images x rows x columns.
 template <int V, int D>
-void sweep(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, std::int64_t columns, float* out) {
+[[gnu::noinline]] void sweep(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, std::int64_t columns, float* out,
+           FetchCursor& ahead) {
+  FetchCursor fetch = ahead;
   VecN acc[D][V];
 #pragma GCC unroll 32
   for (int d = 0; d < D; ++d)
@@ -173,17 +177,22 @@ void sweep(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t r
     for (std::int64_t i = 0; i < rows; ++i) {
       const float* x = x0 + n * t.x_image + i * x_row_step;
       const float* gy = gy0 + n * t.gy_image + i * t.gy_row;
+      for (std::int64_t j = 0; j < columns; j += 2) {
+        fetch.next();
 #pragma GCC unroll 2
-      for (std::int64_t j = 0; j < columns; ++j, x += x_step, gy += gy_step) {
-        VecN g[V];
+        for (int e = 0; e < 2; ++e, x += x_step, gy += gy_step) {
+          if (e == 1 && j + 1 == columns) break;
+          VecN g[V];
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) g[v] = load(gy + v * kLanes);
+          for (int v = 0; v < V; ++v) g[v] = load(gy + v * kLanes);
 #pragma GCC unroll 32
-        for (int d = 0; d < D; ++d)
+          for (int d = 0; d < D; ++d)
 #pragma GCC unroll 4
-          for (int v = 0; v < V; ++v) acc[d][v] += g[v] * x[d];
+            for (int v = 0; v < V; ++v) acc[d][v] += g[v] * x[d];
+        }
       }
     }
+  ahead = fetch;
 #pragma GCC unroll 32
   for (int d = 0; d < D; ++d)
 #pragma GCC unroll 4
@@ -192,14 +201,16 @@ void sweep(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t r
 
 template <int V, int D>
 void sweep_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows,
-                   std::int64_t columns, float* out) {
-  if (depth == D) return sweep<V, D>(t, x, gy, rows, columns, out);
-  if constexpr (D > 1) sweep_at_most<V, D - 1>(depth, t, x, gy, rows, columns, out);
+                   std::int64_t columns, float* out, FetchCursor& ahead) {
+  if (depth == D) return sweep<V, D>(t, x, gy, rows, columns, out, ahead);
+  if constexpr (D > 1) sweep_at_most<V, D - 1>(depth, t, x, gy, rows, columns, out, ahead);
 }
 
 /// As sweep(), for three taps of a row: x at column j meets gy at columns j + 2, j + 1 and j of a row with its margin.
 template <int V, int D>
-void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, float* out) {
+void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, float* out,
+                  FetchCursor& ahead) {
+  FetchCursor fetch = ahead;
   const std::int64_t tap = t.depth * V * kLanes;
   VecN acc[D][3][V];
 #pragma GCC unroll 32
@@ -213,6 +224,7 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
       const float* x = x0 + n * t.x_image + i * t.x_row;
       const float* gy = gy0 + n * t.gy_image + i * t.gy_row;
       for (std::int64_t j = 0; j < t.x_columns; ++j, x += t.x_pixel, gy += t.gy_pixel) {
+        fetch.next();
         VecN g[3][V];
 #pragma GCC unroll 3
         for (int s = 0; s < 3; ++s)
@@ -226,6 +238,7 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
             for (int v = 0; v < V; ++v) acc[d][s][v] += g[s][v] * x[d];
       }
     }
+  ahead = fetch;
 #pragma GCC unroll 32
   for (int d = 0; d < D; ++d)
 #pragma GCC unroll 3
@@ -236,9 +249,9 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
 
 template <int V, int D>
 void sweep_joined_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows,
-                          float* out) {
-  if (depth == D) return sweep_joined<V, D>(t, x, gy, rows, out);
-  if constexpr (D > 1) sweep_joined_at_most<V, D - 1>(depth, t, x, gy, rows, out);
+                          float* out, FetchCursor& ahead) {
+  if (depth == D) return sweep_joined<V, D>(t, x, gy, rows, out, ahead);
+  if constexpr (D > 1) sweep_joined_at_most<V, D - 1>(depth, t, x, gy, rows, out, ahead);
 }
 
 /// fn(d, size): the channels [0, depth) in tiles of at most `most`, even ones: 16 = 6 + 5 + 5, not 6 + 6 + 4; too small
@@ -255,7 +268,7 @@ void even_tiles(std::int64_t depth, int most, Fn&& fn) {
 
 template <int V>
 void block_rows_joined(const ConvOuter& t, const float* x, const float* gy, std::int64_t d0, std::int64_t d1,
-                       float* acc) {
+                       float* acc, FetchAhead& ahead) {
   constexpr int kTile = kTileRows<3 * V>;
   for (std::int64_t r = 0; r < t.taps_h; ++r) {
     const ConvSegment& row = t.tap_rows[r];
@@ -264,13 +277,14 @@ void block_rows_joined(const ConvOuter& t, const float* x, const float* gy, std:
     const float* gp = gy + row.first * t.gy_row;
     float* out = acc + (r * 3 * t.depth + d0) * V * kLanes;
     even_tiles(d1 - d0, kTile, [&](std::int64_t d, int size) {
-      sweep_joined_at_most<V, kTile>(size, t, xp + d, gp, row.count, out + d * V * kLanes);
+      sweep_joined_at_most<V, kTile>(size, t, xp + d, gp, row.count, out + d * V * kLanes, ahead.current());
     });
   }
 }
 
 template <int V>
-void block_taps(const ConvOuter& t, const float* x, const float* gy, std::int64_t d0, std::int64_t d1, float* acc) {
+void block_taps(const ConvOuter& t, const float* x, const float* gy, std::int64_t d0, std::int64_t d1, float* acc,
+                FetchAhead& ahead) {
   constexpr int kTile = V == 1 ? 8 : kTileRows<V>;
   for (std::int64_t r = 0; r < t.taps_h; ++r)
     for (std::int64_t s = 0; s < t.taps_w; ++s) {
@@ -280,13 +294,15 @@ void block_taps(const ConvOuter& t, const float* x, const float* gy, std::int64_
       const float* gp = gy + row.first * t.gy_row + column.first * t.gy_pixel;
       float* out = acc + ((r * t.taps_w + s) * t.depth + d0) * V * kLanes;
       even_tiles(d1 - d0, kTile, [&](std::int64_t d, int size) {
-        sweep_at_most<V, kTile>(size, t, xp + d, gp, row.count, column.count, out + d * V * kLanes);
+        sweep_at_most<V, kTile>(size, t, xp + d, gp, row.count, column.count, out + d * V * kLanes,
+                                ahead.current());
       });
     }
 }
 
 void outer(const ConvOuter& t) {
   const std::int64_t taps_depth = t.taps_h * t.taps_w * t.depth;
+  FetchAhead ahead = t.ahead;
   for (std::int64_t d0 = 0; d0 < t.depth; d0 += kConvDepthBlock) {  // a block of x stays in L1 over all of gy
     const std::int64_t d1 = std::min(d0 + kConvDepthBlock, t.depth);
     const float* x = t.x + d0 / kConvDepthBlock * t.x_depth_block;
@@ -295,8 +311,8 @@ void outer(const ConvOuter& t) {
       float* acc = t.acc + b * t.block * taps_depth;
       with_vectors(block_lanes(t.channels, t.block, kLanes, b) / kLanes, [&](auto v) {
         if constexpr (2 * v <= kTileVectors)
-          if (t.margin >= 0) return block_rows_joined<v>(t, x, gy, d0, d1, acc);
-        block_taps<v>(t, x, gy, d0, d1, acc);
+          if (t.margin >= 0) return block_rows_joined<v>(t, x, gy, d0, d1, acc, ahead);
+        block_taps<v>(t, x, gy, d0, d1, acc, ahead);
       });
     }
   }
