@@ -20,12 +20,13 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t kPanelsEach = 32;    // of rows in a task: its part of a stays in L2
-constexpr int64_t kColumnsEach = 256;  // of a weight gradient's task
-constexpr int64_t kBand = 64;          // rows of a weight that are packed together
-constexpr int64_t kTasksOfThread = 4;  // to balance the cores: of a gather, at least
-constexpr int64_t kLeastTasks = 16;    // of a weight gradient, whose sums depend on how it is cut
-constexpr int64_t kLeastPanels = 4;    // of columns, in a task that has not all of them
+constexpr int64_t kPanelsOfGather = 24;  // of rows in a task: its part of a stays in L2 beside two panels of weights
+constexpr int64_t kPanelsEach = 32;      // of rows in a weight gradient's task
+constexpr int64_t kColumnsEach = 256;    // of a weight gradient's task
+constexpr int64_t kBand = 64;            // rows of a weight that are packed together
+constexpr int64_t kTasksOfThread = 4;    // to balance the cores: of a gather, at least
+constexpr int64_t kLeastTasks = 16;      // of a weight gradient, whose sums depend on how it is cut
+constexpr int64_t kLeastPanels = 4;      // of columns, in a task that has not all of them
 
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
@@ -69,7 +70,7 @@ GatherPlan gather_plan(int64_t pixels, int64_t depth, int64_t columns) {
   const PackedSimd& simd = packed_simd();
   const int64_t panels = ceil_div(columns, simd.columns), most_column_tasks = ceil_div(panels, kLeastPanels);
   const int64_t least_tasks = kTasksOfThread * num_threads();  // the sums of an output are the same however it is cut
-  const int64_t most_pixels = std::min(kPanelsEach * simd.rows, ceil_div(pixels * most_column_tasks, least_tasks));
+  const int64_t most_pixels = std::min(kPanelsOfGather * simd.rows, ceil_div(pixels * most_column_tasks, least_tasks));
   GatherPlan plan{};
   plan.pixel_tasks = ceil_div(pixels, std::max<int64_t>(most_pixels, simd.rows));
   if (plan.pixel_tasks == 0) return plan;
@@ -121,6 +122,7 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
     t.rows = count, t.columns = c1 - c0;
     t.out = out.data();
     t.start = bias ? bias + c0 : nullptr;
+    t.far = true;
     t.channel = c0;
     for (const Tap& tap : taps) {
       see(sight, tap.offset_h, tap.offset_w, begin, count, line.data());
@@ -130,6 +132,14 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
         for (const float*& from : line) from += t.depth;
         t.b = tap.b + c0 * depth + d * simd.columns;
         if (&tap == &taps.back() && d + stretch >= depth) t.finish = finish;
+        const int64_t next = d + stretch;
+        t.ahead = {};
+        if (next < depth) {
+          const int64_t length = std::min(stretch, depth - next);
+          t.ahead.first = {tap.b + c0 * depth + next * simd.columns, length, simd.columns, simd.columns};
+          if (taps.size() == 1 && sight.step_h == 1 && sight.step_w == 1)
+            t.ahead.second = {sight.image + begin * sight.pixel + next, count, length, sight.pixel};
+        }
         simd.multiply(t);
         t.add = true;
       }
@@ -137,25 +147,26 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
   });
 }
 
+/// A 1x1 convolution's product, on AVX-512.
+bool is_packed_product(int64_t depth, int64_t columns) { return columns >= 512 || depth * columns > 1 << 18; }
 bool is_pointwise(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
-bool weights_fit_l2(const ConvShape& c) { return c.C * c.K <= 1 << 18; }
 
 }  // namespace
 
 // A pixel is packed once for each tap: many columns must share it. Windows share what the direct kernel reads; it loses
 // where its weights are too many for a cache. So do 1x1 convolutions on AVX-512, whose direct tiles are few addresses
-// wide and whose L2 holds 1 MiB of weights. Measured on AVX2 and AVX-512.
+// wide and whose L2 holds 1 MiB of weights, unless 512 columns share a packed pixel. Measured on AVX2 and AVX-512.
 
 bool is_packed_forward(const ConvShape& c) {
   if (c.groups != 1) return false;
   if (!is_pointwise(c)) return c.C >= 256 && c.K >= 512;
-  return has_wide_vectors() ? !weights_fit_l2(c) : c.K >= 64 && c.C >= 32;
+  return has_wide_vectors() ? is_packed_product(c.C, c.K) : c.K >= 64 && c.C >= 32;
 }
 
 bool is_packed_backward_input(const ConvShape& c) {
   if (c.groups != 1) return false;
   if (!is_pointwise(c)) return c.stride_h == 1 && c.stride_w == 1 && c.C >= 256 && c.K >= 512;
-  return has_wide_vectors() ? !weights_fit_l2(c) : c.C >= 64;
+  return has_wide_vectors() ? is_packed_product(c.K, c.C) : c.C >= 64;
 }
 
 bool is_packed_backward_weight(const ConvShape& c) {

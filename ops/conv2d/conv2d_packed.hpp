@@ -28,7 +28,8 @@ struct PackedProduct {
   bool add;                            // to what out holds; start is not looked at
   const ConvFinish* finish = nullptr;  // what is still done to the sum; null: nothing, or not yet
   std::int64_t channel = 0;            // of y, the first column: where finish's operands begin
-  FetchAhead ahead{};                  // meanwhile
+  bool far = false;                    // b is not in L2: each panel is fetched while that before it is multiplied
+  FetchAhead ahead{};                  // fetched after that
 };
 
 struct PackedSimd {

@@ -83,7 +83,8 @@ void along_width(const float* const* line, std::int64_t depth, std::int64_t chan
     for (std::int64_t d = d0; d < d1; ++d) {
       int i = 0;
       for (; i + kLanes <= kWidth; i += kLanes)
-        store(panel + d * kWidth + i, load_first(line[d] + c + i, std::clamp<std::int64_t>(channels - c - i, 0, kLanes)));
+        store(panel + d * kWidth + i,
+              load_first(line[d] + c + i, std::clamp<std::int64_t>(channels - c - i, 0, kLanes)));
       for (; i < kWidth; ++i) panel[d * kWidth + i] = c + i < channels ? line[d][c + i] : 0.f;
     }
   }
@@ -122,6 +123,8 @@ void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const flo
 #pragma GCC unroll 32
       for (int j = 0; j < R; ++j) acc[j][v] = start;
     }
+    for (int j = 0; j < R; ++j)
+      for (int v = 0; v < V; ++v) __builtin_prefetch(out[j] + c + v * kLanes, 1);
   }
   FetchCursor fetch = ahead;
   for (std::int64_t d = 0; d < t.depth; d += 2) {
@@ -159,12 +162,12 @@ void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const flo
 /// All rows by one panel of columns; a's tiles lie a_tile floats apart.
 template <int V, int R>
 void column_of_tiles(const PackedProduct& t, const float* a, std::int64_t a_step, std::int64_t a_tile, const float* b,
-                     std::int64_t b_step, std::int64_t c, std::int64_t columns, FetchAhead& ahead) {
+                     std::int64_t b_step, std::int64_t c, std::int64_t columns, FetchCursor& panel, FetchAhead& ahead) {
   for (std::int64_t r = 0; r < t.rows; r += R, a += a_tile) {
     const std::int64_t rows = std::min<std::int64_t>(R, t.rows - r);
     float* out[R];
     for (int j = 0; j < R; ++j) out[j] = t.out[r + std::min<std::int64_t>(j, rows - 1)];
-    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns, ahead.current());
+    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns, panel.done() ? ahead.current() : panel);
   }
 }
 
@@ -174,10 +177,13 @@ void multiply(const PackedProduct& t) {
   FetchAhead ahead = t.ahead;
   for (std::int64_t c = 0; c < t.columns; c += kColumns, b += packed ? t.b_panel : kColumns) {
     const std::int64_t columns = std::min<std::int64_t>(kColumns, t.columns - c);
+    FetchCursor panel;
+    if (t.far && c + kColumns < t.columns) panel = {b + t.b_panel, t.depth, kColumns, kColumns};
     with_vectors((columns + kLanes - 1) / kLanes, [&](auto v) {
-      if (packed) return column_of_tiles<v, kRows>(t, t.a, kRows, kRows * t.depth, b, kColumns, c, columns, ahead);
+      if (packed)
+        return column_of_tiles<v, kRows>(t, t.a, kRows, kRows * t.depth, b, kColumns, c, columns, panel, ahead);
       constexpr int kEach = std::min(kTileRows<v>, 12);
-      column_of_tiles<v, kEach>(t, t.a, t.a_step, kEach, b, t.b_step, c, columns, ahead);
+      column_of_tiles<v, kEach>(t, t.a, t.a_step, kEach, b, t.b_step, c, columns, panel, ahead);
     });
   }
 }
@@ -185,6 +191,11 @@ void multiply(const PackedProduct& t) {
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(
-    PackedSimd, packed_simd,
-    {.rows = kRows, .columns = kColumns,  .depth = kDepth, .weight_depth = kWeightDepth, .across = across, .along = along, .multiply = multiply})
+GRADUS_ISA_DEFINE(PackedSimd, packed_simd,
+                  {.rows = kRows,
+                   .columns = kColumns,
+                   .depth = kDepth,
+                   .weight_depth = kWeightDepth,
+                   .across = across,
+                   .along = along,
+                   .multiply = multiply})

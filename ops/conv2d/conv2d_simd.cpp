@@ -164,8 +164,8 @@ void gather(const ConvGather& t) {
 
 /// D input channels x V vectors of output channels, over images x rows x columns.
 template <int V, int D>
-[[gnu::noinline]] void sweep(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, std::int64_t columns, float* out,
-           FetchCursor& ahead) {
+[[gnu::noinline]] void sweep(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows,
+                             std::int64_t columns, float* out, FetchCursor& ahead) {
   FetchCursor fetch = ahead;
   VecN acc[D][V];
 #pragma GCC unroll 32
@@ -248,8 +248,8 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
 }
 
 template <int V, int D>
-void sweep_joined_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows,
-                          float* out, FetchCursor& ahead) {
+void sweep_joined_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows, float* out,
+                          FetchCursor& ahead) {
   if (depth == D) return sweep_joined<V, D>(t, x, gy, rows, out, ahead);
   if constexpr (D > 1) sweep_joined_at_most<V, D - 1>(depth, t, x, gy, rows, out, ahead);
 }
@@ -294,8 +294,7 @@ void block_taps(const ConvOuter& t, const float* x, const float* gy, std::int64_
       const float* gp = gy + row.first * t.gy_row + column.first * t.gy_pixel;
       float* out = acc + ((r * t.taps_w + s) * t.depth + d0) * V * kLanes;
       even_tiles(d1 - d0, kTile, [&](std::int64_t d, int size) {
-        sweep_at_most<V, kTile>(size, t, xp + d, gp, row.count, column.count, out + d * V * kLanes,
-                                ahead.current());
+        sweep_at_most<V, kTile>(size, t, xp + d, gp, row.count, column.count, out + d * V * kLanes, ahead.current());
       });
     }
 }
