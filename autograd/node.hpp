@@ -48,6 +48,7 @@ struct ChannelAffine {
   std::int64_t row_stride;  // elements from one row of channels to the next
   Tensor scale, shift;      // [C]
   bool relu;
+  Tensor mean = {};  // [C], f64: a batch norm's, about which its gradient's sums are taken
 };
 
 struct Node : std::enable_shared_from_this<Node> {

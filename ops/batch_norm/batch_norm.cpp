@@ -7,6 +7,7 @@
 #include "autograd/recompute.hpp"
 #include "ops/autocast.hpp"
 #include "ops/batch_norm/batch_norm_kernels.hpp"
+#include "ops/channel_rows/gradient_sums.hpp"
 #include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/reduce/reduce.hpp"
@@ -102,7 +103,7 @@ struct BatchNormNode final : Node {
 
   std::optional<ChannelAffine> as_affine() override {
     const Tensor in = readable(x.get(*this), false);
-    return ChannelAffine{in, row_stride(in), scale, shift, options.relu};
+    return ChannelAffine{in, row_stride(in), scale, shift, options.relu, mean};
   }
 
   bool wants(std::size_t at) const { return at != 0 && needs(at); }
@@ -173,9 +174,14 @@ struct BatchNormNode final : Node {
     const std::vector<T> center(mu, mu + n);
     const std::int64_t x_stride = row_stride(in);
     std::vector<double> sum_g(n), sum_gx(n);
-    if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at))
-      batch_norm_backward_reduce<T>({rows, channels, x_stride, in.data<T>(), g.data<T>(), gate, s, t, bits,
-                                     center.data(), sum_g.data(), sum_gx.data()});
+    if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at)) {
+      if (const std::shared_ptr<GradientSums> taken = gradient_sums(g, scale)) {
+        sum_g = taken->sum_g, sum_gx = taken->sum_gx;
+      } else {
+        batch_norm_backward_reduce<T>({rows, channels, x_stride, in.data<T>(), g.data<T>(), gate, s, t, bits,
+                                       center.data(), sum_g.data(), sum_gx.data()});
+      }
+    }
     for (std::size_t c = 0; c < n && wants(weight_at); ++c)
       grads[weight_at].data<T>()[c] = static_cast<T>(sum_gx[c] * istd[c]);
     for (std::size_t c = 0; c < n && wants(bias_at); ++c) grads[bias_at].data<T>()[c] = static_cast<T>(sum_g[c]);
@@ -491,7 +497,7 @@ Tensor normalise(const Tensor& x_any, const Tensor& running_mean, const Tensor& 
                                  .shift = node->shift.data<C>()});
     };
     run("batch_norm", {x, residual, y}, on_cpu, on_cuda);
-    if (deferred) *deferred = {x, row_stride(x), node->scale, node->shift, options.relu};
+    if (deferred) *deferred = {x, row_stride(x), node->scale, node->shift, options.relu, node->mean};
     if (follows && !x.is_meta()) {
       running_mean.written("batch_norm");
       running_var.written("batch_norm");

@@ -4,6 +4,7 @@
 
 #include "autograd/node.hpp"
 #include "ops/autocast.hpp"
+#include "ops/channel_rows/gradient_sums.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
 #include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
@@ -134,13 +135,20 @@ Tensor channels_last_empty(const Shape& shape, const Tensor& like) {
 Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& weight_shape,
                         const Conv2dOptions& options);
 
+/// The gradient of x. Where a batch norm made it of `in`, and the kernel can, with the sums that its backward pass
+/// wants.
+Tensor input_grad_with_sums(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options,
+                            const std::optional<ChannelAffine>& in);
+
 struct Conv2dNode final : Node {
   Saved x, weight;
   Conv2dOptions options;
   const char* name() const override { return "conv2d"; }
   Grads backward(const Tensor& gy) override {
     Grads g(inputs.size());
-    if (needs(0)) g[0] = conv2d_input_grad(gy, weight.get(*this), inputs[0].shape, options);
+    if (needs(0))
+      g[0] = input_grad_with_sums(gy, weight.get(*this), inputs[0].shape, options,
+                                  grad_enabled() ? std::nullopt : x.affine(*this));
     if (needs(1)) g[1] = weight_grad(gy);
     if (inputs.size() > 2 && needs(2)) g[2] = sum(gy, {0, 2, 3});
     return g;
@@ -200,6 +208,49 @@ Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& 
   p.x = x.data_ptr(), p.gy = gyd.data_ptr(), p.gw = gw.data_ptr();
   run_kernel({x, gy, gw}, p, cpu::conv2d_backward_weight(), [] {});
   return gw;
+}
+
+Tensor input_grad_with_sums(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options,
+                            const std::optional<ChannelAffine>& in) {
+  const char* op = "conv2d.backward_input";
+  check_operands(op, {{"gy", &gy}, {"weight", &weight}});
+  const auto operands = [&] {
+    return describe({{"gy", &gy}, {"weight", &weight}}) + "     for x " + to_string(x_shape) + ", " +
+           to_string(options);
+  };
+  const ConvShape c = checked_shape(op, x_shape, weight.shape(), options, operands);
+  if (gy.shape() != Shape{c.N, c.K, c.P, c.Q})
+    fail<ShapeError>("{}: gy is {}, the shape of the result\n{}", op, to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
+
+  const Tensor gx = channels_last_empty(x_shape, gy);
+  const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
+  ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()};
+  ConvGradientSums wanted{};
+  const auto sums = std::make_shared<GradientSums>();
+  std::vector<float> mean;
+  const DeviceType device = gy.device().type;
+  if (in && in->mean.defined() && in->row_stride > 0 && device != DeviceType::cuda && gy.dtype() == DType::f32)
+    p.sums = &wanted;
+  if (p.sums && device == DeviceType::cpu) {
+    sums->sum_g.resize(static_cast<std::size_t>(c.C)), sums->sum_gx.resize(static_cast<std::size_t>(c.C));
+    const double* mu = in->mean.data<double>();
+    mean.assign(mu, mu + c.C);
+    wanted = {in->x.data<float>(), in->row_stride, in->scale.data<float>(), in->shift.data<float>(),
+              mean.data(),         in->relu,       sums->sum_g.data(),      sums->sum_gx.data()};
+  }
+  run_kernel({gy, weight, gx}, p, cpu::conv2d_backward_input(), [&] { cuda::conv2d_backward_input().run(p); });
+  if (wanted.taken) {
+    sums->version = gx.storage().version, sums->first = gx.data_ptr(), sums->scale = in->scale;
+    gx.storage().derived = sums;
+  }
+  if (recording({gy, weight})) {
+    auto node = std::make_shared<InputGradNode>();
+    if (weight.requires_grad()) node->gy = gy;
+    if (gy.requires_grad()) node->weight = weight;
+    node->options = options;
+    attach(gx, std::move(node), {gy, weight});
+  }
+  return gx;
 }
 
 /// `from`: x is not in memory, but computed from this; null: it is.
@@ -275,28 +326,7 @@ bool conv2d_reads_affine(const Tensor& x, const Tensor& weight, const Conv2dOpti
 }
 
 Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options) {
-  const char* op = "conv2d.backward_input";
-  check_operands(op, {{"gy", &gy}, {"weight", &weight}});
-  const auto operands = [&] {
-    return describe({{"gy", &gy}, {"weight", &weight}}) + "     for x " + to_string(x_shape) + ", " +
-           to_string(options);
-  };
-  const ConvShape c = checked_shape(op, x_shape, weight.shape(), options, operands);
-  if (gy.shape() != Shape{c.N, c.K, c.P, c.Q})
-    fail<ShapeError>("{}: gy is {}, the shape of the result\n{}", op, to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
-
-  const Tensor gx = channels_last_empty(x_shape, gy);
-  const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
-  const ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()};
-  run_kernel({gy, weight, gx}, p, cpu::conv2d_backward_input(), [&] { cuda::conv2d_backward_input().run(p); });
-  if (recording({gy, weight})) {
-    auto node = std::make_shared<InputGradNode>();
-    if (weight.requires_grad()) node->gy = gy;
-    if (gy.requires_grad()) node->weight = weight;
-    node->options = options;
-    attach(gx, std::move(node), {gy, weight});
-  }
-  return gx;
+  return input_grad_with_sums(gy, weight, x_shape, options, std::nullopt);
 }
 
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight_shape, const Conv2dOptions& options) {

@@ -1,7 +1,7 @@
 #pragma once
-// What a weight gradient reads next, fetched into L2 while it multiplies what it has packed. Packing alone waits for
-// memory: a pixel's channels are short runs in many pages, which the machine's own prefetchers leave alone. The cache
-// lines are asked for one by one between multiply-adds, as many requests at once would hold up the loads.
+// What a kernel reads next, fetched into L2 while it multiplies. Packing or copying alone waits for memory: a pixel's
+// channels are short runs in many pages, which the machine's own prefetchers leave alone. The cache lines are asked for
+// a few at a time between multiply-adds, as many requests at once would hold up the loads.
 
 #include <cstdint>
 

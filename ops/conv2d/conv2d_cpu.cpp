@@ -322,7 +322,7 @@ bool forward_is_packed(const ConvForward& p) {
   return p.dtype == DType::f32 && is_plain(p) && is_packed_forward(p.shape);
 }
 bool backward_input_is_packed(const ConvBackwardInput& p) {
-  return p.dtype == DType::f32 && is_packed_backward_input(p.shape);
+  return p.dtype == DType::f32 && is_packed_backward_input(p.shape, p.sums != nullptr);
 }
 bool backward_weight_is_packed(const ConvBackwardWeight& p) {
   return p.dtype == DType::f32 && takes_prologue(p) && is_packed_backward_weight(p.shape);

@@ -167,6 +167,37 @@ void forward_direct(const ConvForward& f) {
   });
 }
 
+namespace {
+
+/// Each task adds up what it has written. The tasks depend on the problem alone, and so do the sums' bits.
+void run_with_sums(const ConvShape& c, const std::vector<ConvGather>& tasks, ConvGradientSums& sums) {
+  const auto channels = static_cast<size_t>(c.C);
+  std::vector<double> parts(2 * channels * tasks.size());
+  parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
+    const ConvGather& t = tasks[static_cast<size_t>(i)];
+    conv_simd().gather(t);
+    double *sum_g = parts.data() + 2 * channels * static_cast<size_t>(i), *sum_gx = sum_g + channels;
+    std::vector<float> row(2 * channels);
+    for (int64_t n = 0; n < t.images; ++n)
+      for (int64_t h = t.row_begin; h < t.row_end; ++h) {
+        const float* x = sums.x + ((t.first_image + n) * c.H + h) * c.W * sums.pixel;
+        channel_rows<float>().reduce(t.y + n * t.y_image + h * t.y_row, x, sums.pixel, sums.mean, sums.scale,
+                                     sums.shift, sums.relu, c.W * c.C, c.C, row.data(), row.data() + channels);
+        for (size_t k = 0; k < channels; ++k) sum_g[k] += row[k], sum_gx[k] += row[channels + k];
+      }
+  });
+  std::fill_n(sums.sum_g, channels, 0.0);
+  std::fill_n(sums.sum_gx, channels, 0.0);
+  for (size_t i = 0; i < tasks.size(); ++i)
+    for (size_t k = 0; k < channels; ++k) {
+      sums.sum_g[k] += parts[2 * channels * i + k];
+      sums.sum_gx[k] += parts[2 * channels * i + channels + k];
+    }
+  sums.taken = true;
+}
+
+}  // namespace
+
 int64_t backward_input_direct_workspace(const ConvShape& c) {
   return c.groups * packed_size(c.group_depth(), c.R * c.S, c.group_width()) * kFloatBytes;
 }
@@ -200,6 +231,12 @@ void backward_input_direct(const ConvBackwardInput& f) {
         t.depth = width;
         t.w = packed.data() + at + g * phase_size;
         t.channels = depth, t.block = block_of(depth);
+        // Sums are taken of whole pixels, if that leaves enough tasks.
+        if (f.sums && c.groups == 1 && c.stride_h == 1 && c.stride_w == 1) {
+          cut(t, row.inputs, blocks, tasks, true);
+          if (static_cast<int64_t>(tasks.size()) >= kTasks / 4) return run_with_sums(c, tasks, *f.sums);
+          tasks.clear();
+        }
         cut(t, row.inputs, blocks, tasks);
       }
       at += c.groups * phase_size;

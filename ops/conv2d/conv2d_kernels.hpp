@@ -61,11 +61,22 @@ struct ConvForward {  // y = x * w (+ bias)
   Storage* keep = nullptr;  // of w, where packed weights may be kept for later calls; null: they are made each time
   ConvPrologue prologue = {};
 };
+/// What a kernel may add up of the gx that it has just written, for the batch norm that made the convolution's input of
+/// `x` (ops/channel_rows/gradient_sums.hpp). f32.
+struct ConvGradientSums {
+  const float* x;
+  std::int64_t pixel;                 // floats from one pixel of it to the next
+  const float *scale, *shift, *mean;  // [C]
+  bool relu;
+  double *sum_g, *sum_gx;  // [C]
+  bool taken = false;      // by the kernel
+};
 struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that saw x[n,h,w,c]
   ConvShape shape;
   DType dtype;
   const void *gy, *w;
   void* gx;
+  ConvGradientSums* sums = nullptr;  // wanted besides, if it costs little
 };
 struct ConvBackwardWeight {  // gw[k,r,s,c] = sum over n, p, q of gy x
   ConvShape shape;
@@ -92,7 +103,7 @@ std::int64_t backward_input_direct_workspace(const ConvShape&);
 std::int64_t backward_weight_direct_workspace(const ConvShape&);
 // packed: conv2d_packed.cpp. Without groups, where weights are large enough to gain from it (f32).
 bool is_packed_forward(const ConvShape&);
-bool is_packed_backward_input(const ConvShape&);
+bool is_packed_backward_input(const ConvShape&, bool sums);
 bool is_packed_backward_weight(const ConvShape&);
 void forward_packed(const ConvForward&);
 void backward_input_packed(const ConvBackwardInput&);

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/parallel.hpp"
-#include "ops/conv2d/conv2d_direct.hpp"
 #include "ops/conv2d/conv2d_plan.hpp"
 #include "ops/conv2d/conv2d_weights.hpp"
 #include "ops/workspace.hpp"
@@ -147,8 +146,10 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
   });
 }
 
-/// A 1x1 convolution's product, on AVX-512.
-bool is_packed_product(int64_t depth, int64_t columns) { return columns >= 512 || depth * columns > 1 << 18; }
+/// A 1x1 convolution's product, on AVX-512. `sums` are wanted of the result (ConvGradientSums): `direct` takes them.
+bool is_packed_product(int64_t depth, int64_t columns, bool sums = false) {
+  return (columns >= 512 && !sums) || depth * columns > 1 << 18;
+}
 bool is_pointwise(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
 
 }  // namespace
@@ -163,10 +164,10 @@ bool is_packed_forward(const ConvShape& c) {
   return has_wide_vectors() ? is_packed_product(c.C, c.K) : c.K >= 64 && c.C >= 32;
 }
 
-bool is_packed_backward_input(const ConvShape& c) {
+bool is_packed_backward_input(const ConvShape& c, bool sums) {
   if (c.groups != 1) return false;
   if (!is_pointwise(c)) return c.stride_h == 1 && c.stride_w == 1 && c.C >= 256 && c.K >= 512;
-  return has_wide_vectors() ? is_packed_product(c.K, c.C) : c.C >= 64;
+  return has_wide_vectors() ? is_packed_product(c.K, c.C, sums) : c.C >= 64;
 }
 
 bool is_packed_backward_weight(const ConvShape& c) {

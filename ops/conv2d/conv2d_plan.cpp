@@ -129,16 +129,17 @@ void normalise_panels(const ConvPrologue& p, float* x, int64_t panel_step, int64
   }
 }
 
-void cut(const ConvGather& whole, int64_t rows, int64_t blocks, std::vector<ConvGather>& tasks) {
+void cut(const ConvGather& whole, int64_t rows, int64_t blocks, std::vector<ConvGather>& tasks, bool all_blocks) {
   int64_t columns = 0;
   for (int64_t e = 0; e < whole.column_segments; ++e) columns += whole.columns[e].count;
   if (whole.images == 0 || rows == 0 || columns == 0) return;
   const int64_t row_floats = whole.in_step_h * whole.x_row + columns * whole.channels;
   const int64_t band = std::clamp<int64_t>(kTaskFloats / row_floats, 1, rows);
   const int64_t images_fit = band < rows ? 1 : std::max<int64_t>(1, kTaskFloats / (rows * row_floats));
-  const int64_t images = std::clamp<int64_t>(images_fit, 1, std::max<int64_t>(1, whole.images * blocks / kTasks));
+  const int64_t images =
+      std::clamp<int64_t>(images_fit, 1, std::max<int64_t>(1, whole.images * (all_blocks ? 1 : blocks) / kTasks));
   const int64_t pixel_tasks = ceil_div(whole.images, images) * ceil_div(rows, band);
-  const int64_t block_tasks = std::clamp<int64_t>(ceil_div(kTasks, pixel_tasks), 1, blocks);
+  const int64_t block_tasks = all_blocks ? 1 : std::clamp<int64_t>(ceil_div(kTasks, pixel_tasks), 1, blocks);
   const int64_t blocks_each = ceil_div(blocks, block_tasks);
   for (int64_t n = 0; n < whole.images; n += images)
     for (int64_t i = 0; i < rows; i += band)

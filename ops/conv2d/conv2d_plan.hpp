@@ -52,7 +52,9 @@ void normalise_panels(const ConvPrologue&, float* x, std::int64_t panel_step, st
                       std::int64_t c0, std::int64_t channels);
 
 /// Cuts one gather over `rows` rows and `blocks` blocks into tasks: some images, or a band of rows of one, small enough
-/// that x stays in L2 while the blocks pass over it; and fewer blocks per task where that leaves too few tasks.
-void cut(const ConvGather& whole, std::int64_t rows, std::int64_t blocks, std::vector<ConvGather>& tasks);
+/// that x stays in L2 while the blocks pass over it; and, unless a task is to have `all_blocks`, fewer of them where
+/// that leaves too few tasks. Depends on the problem alone.
+void cut(const ConvGather& whole, std::int64_t rows, std::int64_t blocks, std::vector<ConvGather>& tasks,
+         bool all_blocks = false);
 
 }  // namespace gradus::cpu

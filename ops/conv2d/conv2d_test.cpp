@@ -12,6 +12,7 @@
 #include "core/parallel.hpp"
 #include "core/random.hpp"
 #include "ops/batch_norm/batch_norm.hpp"
+#include "ops/channel_rows/gradient_sums.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/pointwise/unary.hpp"
@@ -300,6 +301,100 @@ TEST_CASE("conv2d: of a deferred batch norm, the values and gradients of one in 
         CHECK(difference(by_reader[i], in_memory[i]) < 1e-6);
       }
     }
+}
+
+TEST_CASE("conv2d: the sums of a gradient for the batch norm before it") {
+  struct Chain {
+    Shape x;
+    std::int64_t pixel, outputs, kernel;  // pixel: floats from one pixel of x to the next
+    bool relu, taken;
+  };
+  const ForceKernel force("conv2d.backward_input", "direct");
+  for (const Chain& c : {Chain{{30, 40, 9, 7}, 40, 33, 1, true, true}, Chain{{20, 13, 5, 8}, 20, 24, 3, false, true},
+                         Chain{{70, 100, 6, 5}, 131, 96, 1, true, true}, Chain{{64, 3, 1, 2}, 3, 5, 1, true, true},
+                         Chain{{1, 300, 2, 2}, 300, 8, 1, true, false}}) {
+    CAPTURE(to_string(c.x));
+    const std::int64_t channels = c.x[1], rows = c.x[0] * c.x[2] * c.x[3];
+    const auto size = static_cast<std::size_t>(channels);
+    const Tensor x = random({1, c.pixel, rows, 1}, DType::f32, 1);
+    const Tensor w = random({c.outputs, channels, c.kernel, c.kernel}, DType::f32, 2);
+    const Tensor gy = random({c.x[0], c.outputs, c.x[2], c.x[3]}, DType::f32, 3), gx = random(c.x, DType::f32, 4);
+    const Tensor scale = random({channels}, DType::f32, 5, Format::contiguous),
+                 shift = random({channels}, DType::f32, 6, Format::contiguous),
+                 mean = random({channels}, DType::f32, 7, Format::contiguous);
+    std::vector<double> sum_g(size), sum_gx(size), expected_g(size), expected_gx(size);
+    ConvGradientSums sums{x.data<float>(),    c.pixel, scale.data<float>(), shift.data<float>(),
+                          mean.data<float>(), c.relu,  sum_g.data(),        sum_gx.data()};
+    ConvShape shape{c.x[0], channels, c.x[2], c.x[3], c.outputs, c.kernel, c.kernel, c.x[2], c.x[3]};
+    shape.padding_h = shape.padding_w = c.kernel / 2;
+    ConvBackwardInput p{shape, DType::f32, gy.data_ptr(), w.data_ptr(), gx.data_ptr(), &sums};
+    const int threads = num_threads();
+    set_num_threads(3);
+    cpu::conv2d_backward_input().run(p);
+    CHECK(sums.taken == c.taken);  // not of one image of four pixels, whose tasks are blocks of channels
+    const std::vector<double> of_three = sum_gx;
+    set_num_threads(threads);
+    if (!sums.taken) continue;
+    const auto *g = gx.data<float>(), *in = x.data<float>();
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::size_t k = 0; k < size; ++k) {
+        const auto at = static_cast<std::int64_t>(k);
+        const float value = in[i * c.pixel + at];
+        if (c.relu && std::fma(value, scale.data<float>()[k], shift.data<float>()[k]) <= 0) continue;
+        const double own = g[i * channels + at];
+        expected_g[k] += own;
+        expected_gx[k] += own * (static_cast<double>(value) - static_cast<double>(mean.data<float>()[k]));
+      }
+    for (std::size_t k = 0; k < size; ++k) {
+      CHECK(sum_g[k] == doctest::Approx(expected_g[k]).epsilon(1e-4).scale(static_cast<double>(rows)));
+      CHECK(sum_gx[k] == doctest::Approx(expected_gx[k]).epsilon(1e-4).scale(static_cast<double>(rows)));
+    }
+    cpu::conv2d_backward_input().run(p);
+    CHECK(sum_gx == of_three);  // the same bits, whatever the number of threads
+  }
+}
+
+TEST_CASE("conv2d: a batch norm's gradients, whether or not the convolution after it took their sums") {
+  const ForceKernel force("conv2d.backward_input", "direct");
+  const Tensor x0 = random({40, 24, 7, 5}, DType::f32, 1), w0 = random({20, 24, 1, 1}, DType::f32, 2);
+  const Tensor gamma0 = random({24}, DType::f32, 3, Format::contiguous),
+               beta0 = random({24}, DType::f32, 4, Format::contiguous);
+  for (const bool relu : {true, false})
+    for (const bool read_twice : {false, true}) {
+      CAPTURE(relu);
+      CAPTURE(read_twice);
+      // `between` passes the gradient on in a tensor of its own: the sums do not come along.
+      const auto gradients = [&](bool between) {
+        const std::vector<Tensor> leaves{x0.clone(), w0.clone(), gamma0.clone(), beta0.clone()};
+        for (const Tensor& leaf : leaves) set_requires_grad(leaf);
+        const Tensor normal = batch_norm(leaves[0], {}, {}, leaves[2], leaves[3], {.training = true, .relu = relu});
+        Tensor y = conv2d(between ? normal * 1.0 : normal, leaves[1], {}, {});
+        if (read_twice)
+          y = y + conv2d(normal, leaves[1], {}, {}) * 0.5;  // the gradients are added: sums of one are stale
+        backward(y, random(y.shape(), DType::f32, 5));
+        std::vector<Tensor> all;
+        for (const Tensor& leaf : leaves) all.push_back(grad_of(leaf));
+        return all;
+      };
+      const auto with_sums = gradients(false), without = gradients(true);
+      for (std::size_t i = 0; i < without.size(); ++i) {
+        CAPTURE(i);
+        CHECK(difference(with_sums[i], without[i]) < 1e-6);
+      }
+    }
+}
+
+TEST_CASE("gradient_sums: of this gradient, as it was, for this batch norm") {
+  Tensor g = random({2, 4, 3, 3}, DType::f32, 1);
+  const Tensor scale = random({4}, DType::f32, 2, Format::contiguous);
+  CHECK(gradient_sums(g, scale) == nullptr);
+  const auto sums = std::make_shared<GradientSums>();
+  sums->version = g.storage().version, sums->first = g.data_ptr(), sums->scale = scale;
+  g.storage().derived = sums;
+  CHECK(gradient_sums(g, scale) == sums);
+  CHECK(gradient_sums(g, scale.clone()) == nullptr);
+  g.fill_(1);
+  CHECK(gradient_sums(g, scale) == nullptr);
 }
 
 TEST_CASE("conv2d: which convolutions read a deferred batch norm") {
