@@ -73,7 +73,7 @@ struct ConvOuter {
   const ConvSegment* tap_rows;  // for each tap row: the output rows that see it (first, count) and in0 at the first
   const ConvSegment* tap_columns;
   /// The taps of a row together, where joins_taps(): gy then has a margin of zeros, `margin` pixels at both ends of a
-  /// row, and tap_columns is not looked at. -1: each tap by itself.
+  /// row, and neither tap_columns nor ahead is looked at. -1: each tap by itself.
   std::int64_t margin, x_columns;  // x_columns: pixels of a row of x
   FetchAhead ahead;                // meanwhile
 };

@@ -208,9 +208,7 @@ void sweep_at_most(int depth, const ConvOuter& t, const float* x, const float* g
 
 /// As sweep(), for three taps of a row: x at column j meets gy at columns j + 2, j + 1 and j of a row with its margin.
 template <int V, int D>
-void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, float* out,
-                  FetchCursor& ahead) {
-  FetchCursor fetch = ahead;
+void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::int64_t rows, float* out) {
   const std::int64_t tap = t.depth * V * kLanes;
   VecN acc[D][3][V];
 #pragma GCC unroll 32
@@ -224,7 +222,6 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
       const float* x = x0 + n * t.x_image + i * t.x_row;
       const float* gy = gy0 + n * t.gy_image + i * t.gy_row;
       for (std::int64_t j = 0; j < t.x_columns; ++j, x += t.x_pixel, gy += t.gy_pixel) {
-        fetch.next();
         VecN g[3][V];
 #pragma GCC unroll 3
         for (int s = 0; s < 3; ++s)
@@ -238,7 +235,6 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
             for (int v = 0; v < V; ++v) acc[d][s][v] += g[s][v] * x[d];
       }
     }
-  ahead = fetch;
 #pragma GCC unroll 32
   for (int d = 0; d < D; ++d)
 #pragma GCC unroll 3
@@ -248,10 +244,10 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
 }
 
 template <int V, int D>
-void sweep_joined_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows, float* out,
-                          FetchCursor& ahead) {
-  if (depth == D) return sweep_joined<V, D>(t, x, gy, rows, out, ahead);
-  if constexpr (D > 1) sweep_joined_at_most<V, D - 1>(depth, t, x, gy, rows, out, ahead);
+void sweep_joined_at_most(int depth, const ConvOuter& t, const float* x, const float* gy, std::int64_t rows,
+                          float* out) {
+  if (depth == D) return sweep_joined<V, D>(t, x, gy, rows, out);
+  if constexpr (D > 1) sweep_joined_at_most<V, D - 1>(depth, t, x, gy, rows, out);
 }
 
 /// fn(d, size): the channels [0, depth) in tiles of at most `most`, even ones: 16 = 6 + 5 + 5, not 6 + 6 + 4; too small
@@ -268,7 +264,7 @@ void even_tiles(std::int64_t depth, int most, Fn&& fn) {
 
 template <int V>
 void block_rows_joined(const ConvOuter& t, const float* x, const float* gy, std::int64_t d0, std::int64_t d1,
-                       float* acc, FetchAhead& ahead) {
+                       float* acc) {
   constexpr int kTile = kTileRows<3 * V>;
   for (std::int64_t r = 0; r < t.taps_h; ++r) {
     const ConvSegment& row = t.tap_rows[r];
@@ -277,7 +273,7 @@ void block_rows_joined(const ConvOuter& t, const float* x, const float* gy, std:
     const float* gp = gy + row.first * t.gy_row;
     float* out = acc + (r * 3 * t.depth + d0) * V * kLanes;
     even_tiles(d1 - d0, kTile, [&](std::int64_t d, int size) {
-      sweep_joined_at_most<V, kTile>(size, t, xp + d, gp, row.count, out + d * V * kLanes, ahead.current());
+      sweep_joined_at_most<V, kTile>(size, t, xp + d, gp, row.count, out + d * V * kLanes);
     });
   }
 }
@@ -310,7 +306,7 @@ void outer(const ConvOuter& t) {
       float* acc = t.acc + b * t.block * taps_depth;
       with_vectors(block_lanes(t.channels, t.block, kLanes, b) / kLanes, [&](auto v) {
         if constexpr (2 * v <= kTileVectors)
-          if (t.margin >= 0) return block_rows_joined<v>(t, x, gy, d0, d1, acc, ahead);
+          if (t.margin >= 0) return block_rows_joined<v>(t, x, gy, d0, d1, acc);
         block_taps<v>(t, x, gy, d0, d1, acc, ahead);
       });
     }
