@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "autograd/claim.hpp"
 #include "autograd/node.hpp"
 #include "ops/autocast.hpp"
 #include "ops/channel_rows/gradient_sums.hpp"
@@ -136,9 +137,9 @@ Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& 
                         const Conv2dOptions& options);
 
 /// The gradient of x. Where a batch norm made it of `in`, and the kernel can, with the sums that its backward pass
-/// wants.
-Tensor input_grad_with_sums(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options,
-                            const std::optional<ChannelAffine>& in);
+/// wants. `reader`, if not null, has x as its first input: what other readers of x gave is added to, where it lies.
+Tensor input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options,
+                  const std::optional<ChannelAffine>& in, const Node* reader);
 
 struct Conv2dNode final : Node {
   Saved x, weight;
@@ -147,8 +148,8 @@ struct Conv2dNode final : Node {
   Grads backward(const Tensor& gy) override {
     Grads g(inputs.size());
     if (needs(0))
-      g[0] = input_grad_with_sums(gy, weight.get(*this), inputs[0].shape, options,
-                                  grad_enabled() ? std::nullopt : x.affine(*this));
+      g[0] = input_grad(gy, weight.get(*this), inputs[0].shape, options,
+                        grad_enabled() ? std::nullopt : x.affine(*this), this);
     if (needs(1)) g[1] = weight_grad(gy);
     if (inputs.size() > 2 && needs(2)) g[2] = sum(gy, {0, 2, 3});
     return g;
@@ -210,8 +211,8 @@ Tensor weight_grad_from(const ChannelAffine& in, const Tensor& gy, const Shape& 
   return gw;
 }
 
-Tensor input_grad_with_sums(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options,
-                            const std::optional<ChannelAffine>& in) {
+Tensor input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options,
+                  const std::optional<ChannelAffine>& in, const Node* reader) {
   const char* op = "conv2d.backward_input";
   check_operands(op, {{"gy", &gy}, {"weight", &weight}});
   const auto operands = [&] {
@@ -222,15 +223,23 @@ Tensor input_grad_with_sums(const Tensor& gy, const Tensor& weight, const Shape&
   if (gy.shape() != Shape{c.N, c.K, c.P, c.Q})
     fail<ShapeError>("{}: gy is {}, the shape of the result\n{}", op, to_string(Shape{c.N, c.K, c.P, c.Q}), operands());
 
-  const Tensor gx = channels_last_empty(x_shape, gy);
   const Tensor gyd = dense(gy, Format::channels_last), wd = dense(weight, Format::channels_last);
-  ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), gx.data_ptr()};
+  ConvBackwardInput p{c, gy.dtype(), gyd.data_ptr(), wd.data_ptr(), nullptr};
   ConvGradientSums wanted{};
   const auto sums = std::make_shared<GradientSums>();
   std::vector<float> mean;
   const DeviceType device = gy.device().type;
   if (in && in->mean.defined() && in->row_stride > 0 && device != DeviceType::cuda && gy.dtype() == DType::f32)
     p.sums = &wanted;
+  Tensor so_far;
+  if (reader && device != DeviceType::cuda) {
+    const Candidate<ConvBackwardInput>& chosen = cpu::conv2d_backward_input().choose(p);
+    p.add = true;
+    if (chosen.supports(p)) so_far = claim_gradient(*reader, 0);
+    p.add = so_far.defined() && so_far.is_contiguous(Format::channels_last);
+  }
+  Tensor gx = p.add ? so_far : channels_last_empty(x_shape, gy);
+  p.gx = gx.data_ptr();
   if (p.sums && device == DeviceType::cpu) {
     sums->sum_g.resize(static_cast<std::size_t>(c.C)), sums->sum_gx.resize(static_cast<std::size_t>(c.C));
     const double* mu = in->mean.data<double>();
@@ -239,6 +248,11 @@ Tensor input_grad_with_sums(const Tensor& gy, const Tensor& weight, const Shape&
               mean.data(),         in->relu,       sums->sum_g.data(),      sums->sum_gx.data()};
   }
   run_kernel({gy, weight, gx}, p, cpu::conv2d_backward_input(), [&] { cuda::conv2d_backward_input().run(p); });
+  if (p.add) gx.written(op);
+  if (so_far.defined() && !p.add) {
+    so_far.accumulate_(gx);
+    return so_far;
+  }
   if (wanted.taken) {
     sums->version = gx.storage().version, sums->first = gx.data_ptr(), sums->scale = in->scale;
     gx.storage().derived = sums;
@@ -326,7 +340,7 @@ bool conv2d_reads_affine(const Tensor& x, const Tensor& weight, const Conv2dOpti
 }
 
 Tensor conv2d_input_grad(const Tensor& gy, const Tensor& weight, const Shape& x_shape, const Conv2dOptions& options) {
-  return input_grad_with_sums(gy, weight, x_shape, options, std::nullopt);
+  return input_grad(gy, weight, x_shape, options, std::nullopt, nullptr);
 }
 
 Tensor conv2d_weight_grad(const Tensor& x, const Tensor& gy, const Shape& weight_shape, const Conv2dOptions& options) {

@@ -60,13 +60,14 @@ void forward_reference(const ConvShape& c, const T* x, const T* w, const T* bias
 }
 
 template <class T>
-void backward_input_reference(const ConvShape& c, const T* gy, const T* w, T* gx) {
+void backward_input_reference(const ConvShape& c, const T* gy, const T* w, T* gx, bool add) {
   const int64_t depth = c.group_depth(), width = c.group_width();
   parallel_for(c.N * c.H, [&](int64_t nh) {
     const int64_t n = nh / c.H, h = nh % c.H;
     for (int64_t v = 0; v < c.W; ++v)
       for (int64_t ch = 0; ch < c.C; ++ch) {
-        double sum = 0;
+        T& result = gx[((n * c.H + h) * c.W + v) * c.C + ch];
+        double sum = add ? static_cast<double>(result) : 0;
         for (int64_t r = 0; r < c.R; ++r)
           for (int64_t s = 0; s < c.S; ++s) {
             const int64_t ph = h + c.padding_h - r * c.dilation_h, qw = v + c.padding_w - s * c.dilation_w;
@@ -79,7 +80,7 @@ void backward_input_reference(const ConvShape& c, const T* gy, const T* w, T* gx
               sum +=
                   static_cast<double>(gp[k]) * static_cast<double>(w[((k * c.R + r) * c.S + s) * depth + ch % depth]);
           }
-        gx[((n * c.H + h) * c.W + v) * c.C + ch] = static_cast<T>(sum);
+        result = static_cast<T>(sum);
       }
   });
 }
@@ -210,7 +211,7 @@ void forward_im2col(const ConvShape& c, const T* x, const T* w, const T* bias, c
 }
 
 template <class T>
-void backward_input_im2col(const ConvShape& c, const T* gy, const T* w, T* gx) {
+void backward_input_im2col(const ConvShape& c, const T* gy, const T* w, T* gx, bool add) {
   const int64_t depth = c.group_depth(), width = c.group_width(), length = c.R * c.S * depth;
   const int64_t pixels = c.P * c.Q, chunk = chunk_pixels<T>(c);
   // Windows overlap, so one task adds up a whole image of one group.
@@ -219,10 +220,11 @@ void backward_input_im2col(const ConvShape& c, const T* gy, const T* w, T* gx) {
     T* image = gx + n * c.H * c.W * c.C + g * depth;
     const T* out = gy + n * pixels * c.K + g * width;
     if (is_pointwise(c)) {
-      blas::gemm(false, false, pixels, length, width, T(1), out, c.K, w + g * width * length, length, T(0), image, c.C);
+      blas::gemm(false, false, pixels, length, width, T(1), out, c.K, w + g * width * length, length, T(add ? 1 : 0),
+                 image, c.C);
       return;
     }
-    for (int64_t pixel = 0; pixel < c.H * c.W; ++pixel) std::fill_n(image + pixel * c.C, depth, T(0));
+    for (int64_t pixel = 0; pixel < c.H * c.W && !add; ++pixel) std::fill_n(image + pixel * c.C, depth, T(0));
     const Workspace<T> columns(columns_size<T>(c));
     for (int64_t begin = 0; begin < pixels; begin += chunk) {
       const int64_t end = std::min(begin + chunk, pixels);
@@ -300,8 +302,9 @@ bool backward_input_is_direct(const ConvBackwardInput& p) {
 bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32 && takes_prologue(p); }
 
 bool forward_is_groups(const ConvForward& p) { return forward_is_direct(p) && is_plain(p) && is_lane_groups(p.shape); }
+/// Its tiles overlap: nothing can be added in them.
 bool backward_input_is_groups(const ConvBackwardInput& p) {
-  return backward_input_is_direct(p) && is_lane_groups(p.shape);
+  return backward_input_is_direct(p) && !p.add && is_lane_groups(p.shape);
 }
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
   return backward_weight_is_direct(p) && is_plain(p) && is_lane_groups(p.shape) && p.shape.group_depth() <= 8;
@@ -397,11 +400,11 @@ const Candidates<ConvBackwardInput>& conv2d_backward_input() {
         backward_input_is_direct, backward_input_direct, workspace<backward_input_direct_workspace>},
        {"im2col_gemm", "BLAS, then windows added back; bound by the product", always<ConvBackwardInput>,
         [](const ConvBackwardInput& p) {
-          typed(p, [&]<class T>(T) { backward_input_im2col(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx)); });
+          typed(p, [&]<class T>(T) { backward_input_im2col(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx), p.add); });
         },
         workspace<backward_input_im2col_workspace<float>, backward_input_im2col_workspace<double>>},
        {"reference", "the definition, in double", always<ConvBackwardInput>, [](const ConvBackwardInput& p) {
-          typed(p, [&]<class T>(T) { backward_input_reference(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx)); });
+          typed(p, [&]<class T>(T) { backward_input_reference(p.shape, as<T>(p.gy), as<T>(p.w), as<T>(p.gx), p.add); });
         }}});
   return list;
 }

@@ -231,6 +231,7 @@ void backward_input_direct(const ConvBackwardInput& f) {
         t.depth = width;
         t.w = packed.data() + at + g * phase_size;
         t.channels = depth, t.block = block_of(depth);
+        t.add = f.add;
         // Sums are taken of whole pixels, if that leaves enough tasks.
         if (f.sums && c.groups == 1 && c.stride_h == 1 && c.stride_w == 1) {
           cut(t, row.inputs, blocks, tasks, true);

@@ -49,6 +49,7 @@ struct ConvGather {
   const float* w;  // packed
   std::int64_t taps_h, taps_w;
   const float* bias;         // [channels] or null
+  bool add;                  // to what y holds; bias is not looked at
   const ConvFinish* finish;  // null: the sum is the result
   std::int64_t channel;      // of y, the first of `channels`: where finish's operands begin
   std::int64_t channels;     // outputs' channels

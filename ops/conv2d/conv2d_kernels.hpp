@@ -77,6 +77,7 @@ struct ConvBackwardInput {  // gx[n,h,w,c] = sum of gy w over the windows that s
   const void *gy, *w;
   void* gx;
   ConvGradientSums* sums = nullptr;  // wanted besides, if it costs little
+  bool add = false;                  // to what gx holds; on the CPU, and not by every candidate
 };
 struct ConvBackwardWeight {  // gw[k,r,s,c] = sum over n, p, q of gy x
   ConvShape shape;

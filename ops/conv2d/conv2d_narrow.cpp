@@ -139,7 +139,9 @@ void backward_input_narrow(const ConvBackwardInput& f) {
   pack_weights(g, static_cast<const float*>(f.w), packed.data(), [&](int64_t lane, int64_t r, int64_t d, int64_t s) {
     return ((d * c.R + c.R - 1 - r) * 3 + 2 - s) * c.C + lane;
   });
-  convolve(g, static_cast<const float*>(f.gy), packed.data(), nullptr, nullptr, static_cast<float*>(f.gx));
+  float* gx = static_cast<float*>(f.gx);
+  const ConvFinish add({.residual = gx}, gx);
+  convolve(g, static_cast<const float*>(f.gy), packed.data(), nullptr, f.add ? &add : nullptr, gx);
 }
 
 }  // namespace gradus::cpu

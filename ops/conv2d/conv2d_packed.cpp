@@ -98,10 +98,10 @@ int64_t gather_workspace(int64_t pixels, int64_t taps, int64_t depth, int64_t co
 }
 
 /// Every output pixel's row: the sum over taps of its input pixel times the tap's weights. `at(i)` is the row of pixel
-/// i. `finish` is null where the sum is the result.
+/// i; `add`: to what it holds. `finish` is null where the sum is the result.
 template <class At>
 void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, int64_t depth, int64_t columns,
-            const float* bias, const ConvFinish* finish, At&& at) {
+            const float* bias, bool add, const ConvFinish* finish, At&& at) {
   const PackedSimd& simd = packed_simd();
   const GatherPlan plan = gather_plan(pixels, depth, columns);
   const int64_t pixels_each = plan.pixels_each, panels_each = plan.panels_each, column_tasks = plan.column_tasks,
@@ -122,6 +122,7 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
     t.out = out.data();
     t.start = bias ? bias + c0 : nullptr;
     t.far = true;
+    t.add = add;
     t.channel = c0;
     for (const Tap& tap : taps) {
       see(sight, tap.offset_h, tap.offset_w, begin, count, line.data());
@@ -204,7 +205,7 @@ void forward_packed(const ConvForward& f) {
                     packed.data() + t * panels * panel});
   const ConvFinish finish(f.epilogue, y);
   gather({x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()}, c.N * c.P * c.Q, taps, c.C, c.K,
-         static_cast<const float*>(f.bias), f.epilogue.any() ? &finish : nullptr,
+         static_cast<const float*>(f.bias), false, f.epilogue.any() ? &finish : nullptr,
          [&](int64_t i) { return y + i * c.K; });
 }
 
@@ -229,16 +230,16 @@ void backward_input_packed(const ConvBackwardInput& f) {
     taps.push_back({c.padding_h - t / c.S * c.dilation_h, c.padding_w - t % c.S * c.dilation_w,
                     packed.data() + t * panels * panel});
   if (c.stride_h == 1 && c.stride_w == 1)
-    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, nullptr, nullptr,
-                  [&](int64_t i) { return gx + i * c.C; });
+    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, nullptr, f.add,
+                  nullptr, [&](int64_t i) { return gx + i * c.C; });
   // Strided 1x1: the pixels of gy are those of x that were looked at; the others have no gradient.
-  parallel_for(c.N * c.H, [&](int64_t nh) {
+  parallel_for(f.add ? 0 : c.N * c.H, [&](int64_t nh) {
     float* row = gx + nh * c.W * c.C;
     if (nh % c.H % c.stride_h != 0 || nh % c.H / c.stride_h >= c.P) return void(std::fill_n(row, c.W * c.C, 0.f));
     for (int64_t v = 0; v < c.W; ++v)
       if (v % c.stride_w != 0 || v / c.stride_w >= c.Q) std::fill_n(row + v * c.C, c.C, 0.f);
   });
-  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, nullptr, nullptr,
+  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, nullptr, f.add, nullptr,
          [&](int64_t i) {
            const int64_t q = i % c.Q, np = i / c.Q, p = np % c.P, n = np / c.P;
            return gx + ((n * c.H + p * c.stride_h) * c.W + q * c.stride_w) * c.C;

@@ -66,7 +66,7 @@ template <int V, int PX>
     for (int v = 0; v < V; ++v) __builtin_prefetch(out[j] + k0 + v * kLanes, 1);
   for (int v = 0; v < V; ++v) {
     const std::int64_t n = std::clamp<std::int64_t>(left - v * kLanes, 0, kLanes);
-    if (d0 > 0) {
+    if (d0 > 0 || t.add) {
       for (int j = 0; j < PX; ++j)
         acc[j][v] = n == kLanes ? load(out[j] + k0 + v * kLanes) : load_first(out[j] + k0 + v * kLanes, n);
     } else {

@@ -166,6 +166,58 @@ TEST_CASE("conv2d: every candidate agrees with the reference, forward and backwa
     }
 }
 
+TEST_CASE("conv2d: every candidate but lane_groups can add to the gradient that is there") {
+  for (const Case& c : kCases)
+    for (DType dtype : {DType::f32, DType::f64}) {
+      const Tensor w = random(c.weight, dtype, 2), gy = random(output_shape(c), dtype, 3),
+                   before = random(c.x, dtype, 5);
+      Tensor expected;
+      {
+        const ForceKernel force("conv2d.backward_input", "reference");
+        expected = before + conv2d_input_grad(gy, w, c.x, c.options);
+      }
+      for (const auto& candidate : cpu::conv2d_backward_input().all()) {
+        const std::string name = candidate.name, label = c.name;
+        CAPTURE(label);
+        CAPTURE(name);
+        Tensor gx = before.clone();
+        ConvBackwardInput p{conv_shape(c), dtype, gy.data_ptr(), w.data_ptr(), gx.data_ptr()};
+        if (!candidate.supports(p)) continue;
+        p.add = true;
+        CHECK(candidate.supports(p) == (name != "lane_groups"));
+        if (!candidate.supports(p)) continue;
+        candidate.run(p);
+        CHECK(difference(gx, expected) < (dtype == DType::f64 ? 1e-13 : name == "winograd_f4x4" ? 2e-5 : 4e-6));
+      }
+    }
+}
+
+TEST_CASE("conv2d: what reads a tensor beside a convolution gives it a gradient too, and nobody's memory is spoilt") {
+  const Tensor x0 = random({2, 16, 9, 8}, DType::f32, 1);
+  const Tensor w1 = random({16, 16, 1, 1}, DType::f32, 2), w3 = random({16, 16, 3, 3}, DType::f32, 3),
+               grouped = random({16, 4, 3, 3}, DType::f32, 4);
+  const Conv2dOptions same{.padding = 1}, groups{.padding = 1, .groups = 4};
+  const Tensor gy = random(x0.shape(), DType::f32, 5), seed = gy.clone();
+  const Tensor from_convs = conv2d_input_grad(gy, w1, x0.shape(), {}) + conv2d_input_grad(gy, w3, x0.shape(), same) +
+                            conv2d_input_grad(gy, grouped, x0.shape(), groups);
+  for (const Format format : {Format::channels_last, Format::contiguous})
+    for (const bool create_graph : {false, true}) {
+      CAPTURE(create_graph);
+      const Tensor x = x0.clone();
+      set_requires_grad(x);
+      const Tensor h = x * 1.0;
+      // Scaled, the tensor's first gradient is memory of its own; of the sum alone, it is gy.
+      for (const double scale : {0.5, 1.0}) {
+        CAPTURE(scale);
+        const Tensor direct = scale == 1 ? h : contiguous(h, format) * scale;
+        const Tensor y = direct + conv2d(h, w1, {}, {}) + conv2d(h, w3, {}, same) + conv2d(h, grouped, {}, groups);
+        const Tensor g = grad({y}, {h}, {.seeds = {gy}, .retain_graph = true, .create_graph = create_graph}).front();
+        CHECK(difference(g, from_convs + gy * scale) < 1e-6);
+        CHECK(difference(gy, seed) == 0);
+      }
+    }
+}
+
 TEST_CASE("conv2d: every candidate finishes with the epilogue, its packed weights made or kept") {
   for (const Case& c : kCases)
     for (const DType dtype : {DType::f32, DType::f64}) {

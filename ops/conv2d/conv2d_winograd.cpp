@@ -107,6 +107,8 @@ void backward_input(const ConvBackwardInput& f) {
   const Workspace<float> u(weights_size(w));
   transform_weights(w, u.data());
   t.u = u.data();
+  const ConvFinish add({.residual = t.y}, t.y);
+  t.finish = f.add ? &add : nullptr;
   convolve(t, c.N);
 }
 
