@@ -38,6 +38,9 @@ Tensor Sequential::run(const Tensor& x, std::size_t begin, std::size_t end) {
     const bool relu = child_if<ReLU>(next, end) != nullptr;
     if (conv && next > i + 1 && runs_as_one(norm)) {
       y = conv_as_one(*conv, norm, y, {}, relu);
+    } else if (conv && norm) {
+      y = conv_before(*conv, *norm, y);
+      next = i + 1;
     } else if (!conv && norm && relu) {
       y = norm->relu(y);
     } else {

@@ -43,22 +43,28 @@ Conv2d::Conv2d(std::int64_t in, std::int64_t out, const Conv2dConfig& config) : 
   init::framework_default(weight, bias);
 }
 
-namespace {
-Conv2dOptions options_of(const Conv2dConfig& c) {
-  return {.stride = c.stride, .padding = c.padding, .dilation = c.dilation, .groups = c.groups};
+Conv2dOptions Conv2d::op_options(bool moments) const {
+  return {.stride = config_.stride,
+          .padding = config_.padding,
+          .dilation = config_.dilation,
+          .groups = config_.groups,
+          .moments = moments};
 }
-}  // namespace
 
-Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight, bias, options_of(config_)); }
+Tensor Conv2d::forward(const Tensor& x) { return conv2d(x, weight, bias, op_options()); }
+
+Tensor Conv2d::with_moments(const Tensor& x) {
+  return observed(x, [&] { return conv2d(x, weight, bias, op_options(true)); });
+}
 
 Tensor Conv2d::with(const Tensor& x, const Conv2dEpilogue& epilogue) {
-  return observed(x, [&] { return conv2d(x, weight, bias, options_of(config_), epilogue); });
+  return observed(x, [&] { return conv2d(x, weight, bias, op_options(), epilogue); });
 }
 
-Tensor Conv2d::with(const DeferredBatchNorm& x) {
-  return observed(x.y, [&] { return conv2d(x.y, x.from, weight, bias, options_of(config_)); });
+Tensor Conv2d::with(const DeferredBatchNorm& x, bool moments) {
+  return observed(x.y, [&] { return conv2d(x.y, x.from, weight, bias, op_options(moments)); });
 }
-bool Conv2d::reads_affine(const Tensor& x) const { return conv2d_reads_affine(x, weight, options_of(config_)); }
+bool Conv2d::reads_affine(const Tensor& x) const { return conv2d_reads_affine(x, weight, op_options()); }
 
 std::string Conv2d::options() const {
   return describe_options(weight.size(1) * config_.groups, weight.size(0), config_);

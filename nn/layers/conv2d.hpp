@@ -22,10 +22,12 @@ class Conv2d : public Module {
  public:
   Conv2d(std::int64_t in, std::int64_t out, const Conv2dConfig& config);
   Tensor forward(const Tensor& x) override;
+  /// forward(x) for a batch norm in training that reads the result next: with its moments, where the kernel takes them.
+  Tensor with_moments(const Tensor& x);
   /// The epilogue's scale, shift, residual and ReLU in the convolution's pass (ops/conv2d/conv2d.hpp).
   Tensor with(const Tensor& x, const Conv2dEpilogue& epilogue);
-  /// Of a batch norm left to this convolution; only where reads_affine(the batch norm's x).
-  Tensor with(const DeferredBatchNorm& x);
+  /// Of a batch norm left to this convolution; only where reads_affine(the batch norm's x). `moments` as above.
+  Tensor with(const DeferredBatchNorm& x, bool moments);
   bool reads_affine(const Tensor& x) const;
   std::string type_name() const override { return "Conv2d"; }
   std::string options() const override;
@@ -36,6 +38,7 @@ class Conv2d : public Module {
   GRADUS_MEMBERS(weight, bias)
 
  private:
+  Conv2dOptions op_options(bool moments = false) const;
   Conv2dConfig config_;
 };
 

@@ -17,9 +17,11 @@ Tensor conv_bn(Conv2d& conv, BatchNorm2d& bn, const Tensor& x);
 Tensor conv_relu(Conv2d& conv, const Tensor& x);
 
 /// conv(relu(bn(x))): a layer of a DenseNet, whose batch norm stands before its convolution. Training on the CPU, a 1x1
-/// convolution normalises as it reads x, where its kernel can.
-Tensor bn_relu_conv(BatchNorm2d& bn, Conv2d& conv, const Tensor& x);
+/// convolution normalises as it reads x, where its kernel can. `reader`: the batch norm that reads the result next.
+Tensor bn_relu_conv(BatchNorm2d& bn, Conv2d& conv, const Tensor& x, const BatchNorm2d* reader = nullptr);
 
+/// conv(x) for `bn` to read next: training, the convolution takes the statistics where its kernel can.
+Tensor conv_before(Conv2d& conv, const BatchNorm2d& bn, const Tensor& x);
 /// Whether a convolution and `bn` (null: none) run in one pass now.
 bool runs_as_one(const BatchNorm2d* bn);
 /// [relu]([bn](conv(x)) [+ residual]) in one pass, evaluating.

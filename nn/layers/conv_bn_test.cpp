@@ -9,6 +9,7 @@
 #include "nn/init.hpp"
 #include "nn/layers/activation.hpp"
 #include "nn/sequential.hpp"
+#include "ops/channel_rows/moments.hpp"
 
 namespace gradus {
 namespace {
@@ -79,6 +80,22 @@ TEST_CASE("conv_bn: an observer sees each layer") {
   const Counter counter;
   conv_bn_relu(l.conv, l.bn, l.x);
   CHECK(counter.modules == 2);
+}
+
+TEST_CASE("conv_before: training, the convolution leaves the moments of its result to the batch norm") {
+  Generator generator{9, 0};
+  const Tensor x = randn({20, 24, 6, 7}, {.format = Format::channels_last}, generator);
+  BatchNorm2d bn(40);
+  Conv2d conv(24, 40, {.kernel = 1, .bias = false});
+  const auto has_moments = [&] { return kept_moments(conv_before(conv, bn, x), 20 * 42, 40) != nullptr; };
+  CHECK(has_moments());
+  bn.eval();
+  CHECK_FALSE(has_moments());
+  bn.train();
+  const Tensor with = conv_bn_relu(conv, bn, x), mean = bn.running_mean.clone();
+  bn.running_mean.fill_(0);
+  CHECK(largest_difference(with, bn.relu(conv(x))) < 1e-5);
+  CHECK(largest_difference(mean, bn.running_mean) < 1e-6);
 }
 
 TEST_CASE("bn_relu_conv: the same values whether the convolution normalises or the batch norm does") {

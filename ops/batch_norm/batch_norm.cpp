@@ -175,7 +175,8 @@ struct BatchNormNode final : Node {
     const std::int64_t x_stride = row_stride(in);
     std::vector<double> sum_g(n), sum_gx(n);
     if ((needs(0) && options.training) || wants(weight_at) || wants(bias_at)) {
-      if (const std::shared_ptr<GradientSums> taken = gradient_sums(g, scale)) {
+      const bool forced = !forced_candidate("batch_norm.backward_reduce").empty();
+      if (const auto taken = forced ? nullptr : gradient_sums(g, scale)) {
         sum_g = taken->sum_g, sum_gx = taken->sum_gx;
       } else {
         batch_norm_backward_reduce<T>({rows, channels, x_stride, in.data<T>(), g.data<T>(), gate, s, t, bits,
@@ -358,25 +359,13 @@ void follow(const Tensor& running, const std::vector<double>& batch, double fact
   }
 }
 
-/// The moments of a dense block's first channels, kept with the block.
-struct BlockMoments final : Derived {
-  std::uint64_t version;
-  const void* first;  // element
-  DType dtype;
-  std::int64_t rows, stride;
-  Moments moments;
-};
-
-/// Statistics of x. Every layer of a dense block reads the channels that the one before it read, and a few more: only
-/// those are new.
+/// Statistics of x, as far as they are not known. Every layer of a dense block reads the channels that the one before
+/// it read, and a few more: only those are new.
 template <class T>
 Moments moments_of(const Tensor& x, std::int64_t rows, std::int64_t channels) {
   const std::int64_t stride = row_stride(x);
-  Storage& storage = x.storage();
-  auto kept = std::dynamic_pointer_cast<BlockMoments>(storage.derived);
-  if (kept && (kept->version != storage.version || kept->first != x.data_ptr() || kept->dtype != x.dtype() ||
-               kept->rows != rows || kept->stride != stride))
-    kept = nullptr;
+  const bool forced = !forced_candidate("batch_norm.stats").empty();
+  const std::shared_ptr<KeptMoments> kept = forced ? nullptr : kept_moments(x, rows, stride);
   const auto known = kept ? static_cast<std::int64_t>(kept->moments.mean.size()) : 0;
   const auto n = static_cast<std::size_t>(channels);
   if (kept && known >= channels) {
@@ -390,12 +379,7 @@ Moments moments_of(const Tensor& x, std::int64_t rows, std::int64_t channels) {
     moments.mean.insert(moments.mean.begin(), before.mean.begin(), before.mean.end());
     moments.m2.insert(moments.m2.begin(), before.m2.begin(), before.m2.end());
   }
-  if (stride > channels) {
-    kept = std::make_shared<BlockMoments>();
-    kept->version = storage.version, kept->first = x.data_ptr(), kept->dtype = x.dtype();
-    kept->rows = rows, kept->stride = stride, kept->moments = moments;
-    storage.derived = kept;
-  }
+  if (stride > channels) keep_moments(x, stride, moments);
   return moments;
 }
 

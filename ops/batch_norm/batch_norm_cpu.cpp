@@ -99,47 +99,15 @@ void backward_reference(const BatchNormBackward<T>& p) {
 
 // ---- rows: vector code over blocks of rows
 
-/// `part` joins `into`, per channel (Chan, Golub and LeVeque 1979, equation 1.5).
-void merge(double* mean, double* m2, double count, const double* part_mean, const double* part_m2, double part_count,
-           int64_t channels) {
-  const double total = count + part_count, share = part_count / total, weight = count * share;
-  for (int64_t c = 0; c < channels; ++c) {
-    const double delta = part_mean[c] - mean[c];
-    mean[c] += delta * share;
-    m2[c] += part_m2[c] + delta * delta * weight;
-  }
-}
-
 template <class T>
 void stats_rows(const BatchNormStats<T>& p) {
-  const RowBlocks blocks(p.rows, p.channels, kMomentRows, p.x_stride == p.channels);
-  const auto c_size = static_cast<std::size_t>(p.channels), width = static_cast<std::size_t>(blocks.width);
+  const bool joined = p.x_stride == p.channels;
+  const RowBlocks blocks(p.rows, p.channels, kMomentRows, joined);
   std::vector<Moments> parts(static_cast<std::size_t>(blocks.chunks()));
   parallel_for(blocks.chunks(), [&](int64_t chunk) {
-    Moments& total = parts[static_cast<std::size_t>(chunk)];
-    total.mean.resize(c_size);
-    total.m2.resize(c_size);
-    std::vector<T> scratch(3 * width);
-    std::vector<double> mean(c_size), m2(c_size);
-    T *shift = scratch.data(), *s1 = shift + width, *s2 = s1 + width;
+    BlockMoments<T> moments(p.channels, joined);
     blocks.each(chunk, p.rows, [&](int64_t, int64_t row, int64_t n) {
-      const T* x = p.x + row * p.x_stride;
-      // Distances from the block's first row: small numbers, so that nothing cancels where the mean is far from 0.
-      for (std::size_t j = 0; j < width; ++j) shift[j] = x[j % c_size];
-      channel_rows<T>().moments(x, blocks.repeat * p.x_stride, n * p.channels, blocks.width, shift, s1, s2);
-      for (std::size_t c = 0; c < c_size; ++c) {
-        double sum = 0, squares = 0;
-        for (std::size_t j = c; j < width; j += c_size) {
-          sum += static_cast<double>(s1[j]);
-          squares += static_cast<double>(s2[j]);
-        }
-        const double d = sum / static_cast<double>(n);
-        mean[c] = static_cast<double>(shift[c]) + d;
-        m2[c] = std::max(0.0, squares - sum * d);
-      }
-      merge(total.mean.data(), total.m2.data(), static_cast<double>(total.count), mean.data(), m2.data(),
-            static_cast<double>(n), p.channels);
-      total.count += n;
+      moments.join(p.x + row * p.x_stride, p.x_stride, n, parts[static_cast<std::size_t>(chunk)]);
     });
   });
   *p.moments = combine_moments(parts, p.channels);
@@ -246,19 +214,6 @@ void backward_rows(const BatchNormBackward<T>& p) {
 }
 
 }  // namespace
-
-Moments combine_moments(const std::vector<Moments>& parts, int64_t channels) {
-  Moments total;
-  total.mean.resize(static_cast<std::size_t>(channels));
-  total.m2.resize(static_cast<std::size_t>(channels));
-  for (const Moments& part : parts) {
-    if (part.count == 0) continue;
-    merge(total.mean.data(), total.m2.data(), static_cast<double>(total.count), part.mean.data(), part.m2.data(),
-          static_cast<double>(part.count), channels);
-    total.count += part.count;
-  }
-  return total;
-}
 
 template <class T>
 ScaleShift batch_norm_scale_shift(int64_t channels, const double* mean, const double* inv_std, const T* weight,

@@ -5,7 +5,7 @@
 // per-channel numbers (Compute<T>) are f32. Statistics and sums are kept in double.
 //
 // The four steps are separate so that others can take over a part:
-//  - statistics may come from the convolution that produces x: it hands its per-task moments to combine_moments();
+//  - statistics may come from the convolution that produces x (ops/channel_rows/moments.hpp);
 //  - batch_norm_apply may be skipped if the reader of y applies scale, shift and ReLU as it loads x;
 //  - in backward, batch_norm_backward_reduce may run where gy is produced.
 //
@@ -18,18 +18,9 @@
 #include "core/number.hpp"
 #include "ops/candidates.hpp"
 #include "ops/channel_rows/channel_rows.hpp"
+#include "ops/channel_rows/moments.hpp"
 
 namespace gradus {
-
-/// Per channel: how many values, their mean, and the sum of squared distances from it.
-struct Moments {
-  std::int64_t count = 0;
-  std::vector<double> mean, m2;
-};
-
-/// The moments of the union: the one place where statistics from several sources (chunks of rows, a convolution's
-/// tasks, the ranks of a data-parallel run) become one (Chan, Golub and LeVeque 1979). Always in the order given.
-Moments combine_moments(const std::vector<Moments>& parts, std::int64_t channels);
 
 /// y = x * scale + shift, what a batch norm is once its statistics are known.
 struct ScaleShift {

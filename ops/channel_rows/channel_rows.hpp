@@ -20,6 +20,10 @@ template <class T>
 struct ChannelRows {
   /// Adds up x - shift and its square per position into s1 and s2 (both [width], overwritten).
   void (*moments)(const T* x, std::int64_t x_step, std::int64_t n, std::int64_t width, const T* shift, T* s1, T* s2);
+  /// The mean and the sum of squared distances from it of `rows` values of each channel, of which s1 and s2 are what
+  /// moments() left (width = repeat * channels), joined to those of `count` values in mean and m2.
+  void (*join_moments)(const T* shift, const T* s1, const T* s2, std::int64_t repeat, std::int64_t channels,
+                       std::int64_t rows, double* mean, double* m2, std::int64_t count);
   /// y = [relu] (x * scale + shift [+ residual]); residual may be null.
   void (*apply)(const T* x, std::int64_t x_step, const T* residual, const T* scale, const T* shift, bool relu, T* y,
                 std::int64_t n, std::int64_t width);

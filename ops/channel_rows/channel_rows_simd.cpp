@@ -67,6 +67,31 @@ void moments(const T* x, int64_t x_step, int64_t n, int64_t width, const T* shif
     });
 }
 
+/// W numbers as double.
+template <int W, class T>
+inline LanesOf<double, W> get_double(const T* p) {
+  return __builtin_convertvector(get<W>(p), LanesOf<double, W>);
+}
+
+// Chan, Golub and LeVeque 1979, equation 1.5.
+template <class T>
+void join_moments(const T* shift, const T* s1, const T* s2, int64_t repeat, int64_t channels, int64_t rows,
+                  double* mean, double* m2, int64_t count) {
+  const auto own = static_cast<double>(rows), total = own + static_cast<double>(count);
+  const double inverse = 1 / own, share = own / total, weight = static_cast<double>(count) * share;
+  along(channels, [&]<int W>(int64_t c) {
+    auto sum = get_double<W>(s1 + c), squares = get_double<W>(s2 + c);
+    for (int64_t r = 1; r < repeat; ++r) {
+      sum += get_double<W>(s1 + r * channels + c);
+      squares += get_double<W>(s2 + r * channels + c);
+    }
+    const auto d = sum * inverse, spread = squares - sum * d, before = get<W>(mean + c);
+    const auto delta = get_double<W>(shift + c) + d - before, zero = LanesOf<double, W>{};
+    put<W>(mean + c, before + delta * share);
+    put<W>(m2 + c, get<W>(m2 + c) + (spread > zero ? spread : zero) + delta * delta * weight);
+  });
+}
+
 template <bool kRelu, bool kResidual, class T>
 void apply_as(const T* x, int64_t x_step, const T* residual, const T* scale, const T* shift, T* y, int64_t n,
               int64_t width) {
@@ -216,6 +241,7 @@ void combine(const T* g, const T* x, int64_t x_step, const T* mean, const T* sca
 template <class T>
 constexpr ChannelRows<T> rows() {
   return {.moments = moments<T>,
+          .join_moments = join_moments<T>,
           .apply = apply<T>,
           .scale = scale_rows<T>,
           .gate_bits = gate_bits<T>,

@@ -6,6 +6,7 @@
 #include "autograd/node.hpp"
 #include "ops/autocast.hpp"
 #include "ops/channel_rows/gradient_sums.hpp"
+#include "ops/channel_rows/moments.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
 #include "ops/number.hpp"
 #include "ops/pointwise/binary.hpp"
@@ -298,12 +299,16 @@ Tensor convolve(const Tensor& x_any, const ChannelAffine* from, const Tensor& we
                 {pointer(scale), pointer(shift), pointer(residual), epilogue.relu},
                 kept_with(weight_any, wd)};
   if (from) p.prologue = {from->row_stride, from->scale.data_ptr(), from->shift.data_ptr(), from->relu};
+  Moments moments;
+  if (options.moments && x.device().type != DeviceType::cuda && x.dtype() == DType::f32) p.moments = &moments;
   run_kernel({xd, weight, bias, y}, p, cpu::conv2d_forward(), [&] { cuda::conv2d_forward().run(p); });
+  if (moments.count > 0) keep_moments(y, c.K, std::move(moments));
   if (taped) {
     auto node = std::make_shared<Conv2dNode>();
     if (weight.requires_grad()) node->x = x;
     if (x.requires_grad()) node->weight = weight;
     node->options = options;
+    node->options.moments = false;  // of gradients' gradients nobody wants any
     if (bias.defined())
       attach(y, std::move(node), {x, weight, bias});
     else

@@ -30,6 +30,9 @@ struct Conv2dOptions {
   Pair padding = 0;  // zeros on both sides
   Pair dilation = 1;
   std::int64_t groups = 1;
+  /// Of y's channels: taken on the way, where the CPU's kernel can, for a batch norm in training that reads y next and
+  /// then finds them (ops/channel_rows/moments.hpp).
+  bool moments = false;
 };
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2dOptions& options = {});

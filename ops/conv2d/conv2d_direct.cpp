@@ -133,6 +133,7 @@ void forward_direct(const ConvForward& f) {
   });
   const ConvFinish finish(f.epilogue, y);
   std::vector<ConvGather> tasks;
+  bool takes_moments = false;
   for (int64_t g = 0; g < c.groups; ++g) {
     // Where x is copied, it is set when a task has done so.
     ConvGather t = forward_gather(c, copies ? nullptr : x + g * depth, y + g * width, rows, columns);
@@ -141,11 +142,15 @@ void forward_direct(const ConvForward& f) {
     t.bias = bias ? bias + g * width : nullptr;
     t.finish = f.epilogue.any() ? &finish : nullptr;
     t.channel = g * width, t.channels = width, t.block = block_of(width);
-    cut(t, c.P, blocks, tasks);
+    takes_moments = f.moments && c.groups == 1 && cut_whole_pixels(t, c.P, blocks, tasks);
+    if (!takes_moments) cut(t, c.P, blocks, tasks);
   }
-  if (!copies) return run(tasks);
+  MomentParts moments(c.K, takes_moments ? static_cast<int64_t>(tasks.size()) : 0);
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
     ConvGather t = tasks[static_cast<size_t>(i)];
+    ResultSums sums{};
+    if (takes_moments) sums = moments.begin(i, pixels_of(t, c.Q)), t.sums = &sums;
+    if (!copies) return conv_simd().gather(t);
     const int64_t rows_here = t.row_end - t.row_begin;
     const Workspace<float> copy(copy_size(t));
     t.x = copy.data();
@@ -165,6 +170,7 @@ void forward_direct(const ConvForward& f) {
     t.rows = &rows_of_copy, t.row_segments = 1;
     conv_simd().gather(t);
   });
+  if (takes_moments) *f.moments = moments.all();
 }
 
 namespace {
@@ -232,12 +238,9 @@ void backward_input_direct(const ConvBackwardInput& f) {
         t.w = packed.data() + at + g * phase_size;
         t.channels = depth, t.block = block_of(depth);
         t.add = f.add;
-        // Sums are taken of whole pixels, if that leaves enough tasks.
-        if (f.sums && c.groups == 1 && c.stride_h == 1 && c.stride_w == 1) {
-          cut(t, row.inputs, blocks, tasks, true);
-          if (static_cast<int64_t>(tasks.size()) >= kTasks / 4) return run_with_sums(c, tasks, *f.sums);
-          tasks.clear();
-        }
+        if (f.sums && c.groups == 1 && c.stride_h == 1 && c.stride_w == 1 &&
+            cut_whole_pixels(t, row.inputs, blocks, tasks))
+          return run_with_sums(c, tasks, *f.sums);
         cut(t, row.inputs, blocks, tasks);
       }
       at += c.groups * phase_size;

@@ -12,6 +12,7 @@
 #include "core/isa.hpp"
 #include "ops/conv2d/conv2d_ahead.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
+#include "ops/conv2d/conv2d_moments.hpp"
 
 namespace gradus {
 
@@ -51,6 +52,7 @@ struct ConvGather {
   const float* bias;         // [channels] or null
   bool add;                  // to what y holds; bias is not looked at
   const ConvFinish* finish;  // null: the sum is the result
+  const ResultSums* sums;    // of the whole pixels that are written, or null
   std::int64_t channel;      // of y, the first of `channels`: where finish's operands begin
   std::int64_t channels;     // outputs' channels
   std::int64_t block;        // of a full block

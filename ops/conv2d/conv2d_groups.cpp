@@ -58,8 +58,19 @@ void forward_groups(const ConvForward& f) {
   const ConvFinish finish(f.epilogue, t.y);
   t.finish = f.epilogue.any() ? &finish : nullptr;
   std::vector<ConvGather> tasks;
-  cut(t, c.P, blocks, tasks);
-  run(tasks);
+  const bool takes_moments = f.moments && cut_whole_pixels(t, c.P, blocks, tasks);
+  if (!takes_moments) {
+    cut(t, c.P, blocks, tasks);
+    return run(tasks);
+  }
+  MomentParts moments(c.K, static_cast<int64_t>(tasks.size()));
+  parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
+    ConvGather task = tasks[static_cast<size_t>(i)];
+    const ResultSums sums = moments.begin(i, pixels_of(task, c.Q));
+    task.sums = &sums;
+    conv_groups_simd().gather(task);
+  });
+  *f.moments = moments.all();
 }
 
 void backward_input_groups(const ConvBackwardInput& f) {

@@ -90,6 +90,7 @@ inline void tile(const ConvGather& t, const float* x, const float* w, const Conv
     else
       store_first(y + j * t.y_pixel, acc[j], lanes);
   }
+  if (t.sums) add_up(*t.sums, channel, lanes, 0, PX, [&](int j) { return y + j * t.y_pixel; });
   if (t.finish)
     for (int j = 0; j < PX; ++j) finish(*t.finish, channel, y + j * t.y_pixel, lanes);
 }
@@ -120,10 +121,11 @@ struct SharedRow {
   std::int64_t outputs, x_first, x_columns;
 };
 
-/// PX outputs of such a row from q0 on, one vector of channels. Each value of x meets its taps at once.
+/// PX outputs of such a row from q0 on, one vector of channels; the first `again` of them were written before. Each
+/// value of x meets its taps at once.
 template <int G, int T, int S, int PX>
 void shared_tile(const ConvGather& t, const SharedRow& shared, const ConvSegment& row, const float* x, std::int64_t q0,
-                 float* y, std::int64_t channel) {
+                 int again, float* y, std::int64_t channel) {
   constexpr int kPixels = (PX - 1) * S + T;
   constexpr int kDepth = std::min(G, 4);  // as many vectors of weights as leave registers for the sums
   const std::int64_t lanes = std::min<std::int64_t>(kLanes, t.channels - channel);
@@ -175,6 +177,7 @@ void shared_tile(const ConvGather& t, const SharedRow& shared, const ConvSegment
   }
 #pragma GCC unroll 32
   for (int j = 0; j < PX; ++j) store_first(y + j * t.y_pixel, acc[j], lanes);
+  if (t.sums) add_up(*t.sums, channel, lanes, again, PX, [&](int j) { return y + j * t.y_pixel; });
   if (t.finish)
     for (int j = 0; j < PX; ++j) finish(*t.finish, channel, y + j * t.y_pixel, lanes);
 }
@@ -188,7 +191,8 @@ void shared_row(const ConvGather& t, const SharedRow& shared, const ConvSegment&
     for (std::int64_t b = t.block_begin; b < t.block_end; ++b, ahead += PX * S * kLanes) {
       for (int r = 0; r < S; ++r)
         for (int p = 0; p < PX * S; ++p) __builtin_prefetch(ahead + r * t.x_row + p * kLanes);
-      shared_tile<G, T, S, PX>(t, shared, row, x, q0, y + q0 * t.y_pixel + b * kLanes, b * kLanes);
+      shared_tile<G, T, S, PX>(t, shared, row, x, q0, static_cast<int>(q - q0), y + q0 * t.y_pixel + b * kLanes,
+                               b * kLanes);
     }
   }
 }

@@ -12,6 +12,7 @@
 namespace gradus {
 
 class Storage;
+struct Moments;
 
 /// One convolution: sizes, and how the window moves. P and Q follow from the rest by conv_output().
 struct ConvShape {
@@ -60,6 +61,9 @@ struct ConvForward {  // y = x * w (+ bias)
   ConvEpilogue epilogue = {};
   Storage* keep = nullptr;  // of w, where packed weights may be kept for later calls; null: they are made each time
   ConvPrologue prologue = {};
+  /// Of y's channels, for a batch norm that reads it (ops/channel_rows/moments.hpp): wanted besides, if it costs
+  /// little. Their count stays 0 where they were not taken. f32.
+  Moments* moments = nullptr;
 };
 /// What a kernel may add up of the gx that it has just written, for the batch norm that made the convolution's input of
 /// `x` (ops/channel_rows/gradient_sums.hpp). f32.
@@ -109,7 +113,7 @@ bool is_packed_backward_weight(const ConvShape&);
 void forward_packed(const ConvForward&);
 void backward_input_packed(const ConvBackwardInput&);
 void backward_weight_packed(const ConvBackwardWeight&);
-std::int64_t forward_packed_workspace(const ConvShape&);
+std::int64_t forward_packed_workspace(const ConvShape&, bool moments);
 std::int64_t backward_input_packed_workspace(const ConvShape&);
 std::int64_t backward_weight_packed_workspace(const ConvShape&);
 // winograd_f2x2 and f4x4: conv2d_winograd.cpp. For 3x3 of stride 1 where they gain (f32). `kept`: the transformed

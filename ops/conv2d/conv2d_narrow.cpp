@@ -89,9 +89,10 @@ void pack_rows(const Geometry& g, const float* image, int64_t first, int64_t cou
   }
 }
 
-void convolve(const Geometry& g, const float* x, const float* w, const float* bias, const ConvFinish* finish,
-              float* y) {
+void convolve(const Geometry& g, const float* x, const float* w, const float* bias, const ConvFinish* finish, float* y,
+              Moments* wanted) {
   const int64_t bands = ceil_div(g.rows, g.band);
+  MomentParts moments(g.channels, wanted ? tasks_of(g) : 0);
   parallel_for(tasks_of(g), [&](int64_t task) {
     const int64_t n = task / bands, p0 = task % bands * g.band;
     ConvNarrow t{};
@@ -103,8 +104,11 @@ void convolve(const Geometry& g, const float* x, const float* w, const float* bi
     t.x = rows.data(), t.w = w, t.bias = bias, t.finish = finish;
     t.y_pixel = g.channels, t.y_row = g.columns * g.channels;
     t.y = y + (n * g.rows + p0) * t.y_row;
+    ResultSums sums{};
+    if (wanted) sums = moments.begin(task, t.rows * t.columns), t.sums = &sums;
     conv_narrow_simd().run(t);
   });
+  if (wanted) *wanted = moments.all();
 }
 
 int64_t workspace(const Geometry& g) {
@@ -129,7 +133,7 @@ void forward_narrow(const ConvForward& f) {
   });
   const ConvFinish finish(f.epilogue, y);
   convolve(g, static_cast<const float*>(f.x), packed.data(), static_cast<const float*>(f.bias),
-           f.epilogue.any() ? &finish : nullptr, y);
+           f.epilogue.any() ? &finish : nullptr, y, f.moments);
 }
 
 void backward_input_narrow(const ConvBackwardInput& f) {
@@ -141,7 +145,7 @@ void backward_input_narrow(const ConvBackwardInput& f) {
   });
   float* gx = static_cast<float*>(f.gx);
   const ConvFinish add({.residual = gx}, gx);
-  convolve(g, static_cast<const float*>(f.gy), packed.data(), nullptr, f.add ? &add : nullptr, gx);
+  convolve(g, static_cast<const float*>(f.gy), packed.data(), nullptr, f.add ? &add : nullptr, gx, nullptr);
 }
 
 }  // namespace gradus::cpu

@@ -6,6 +6,7 @@
 
 #include "core/isa.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
+#include "ops/conv2d/conv2d_moments.hpp"
 
 namespace gradus {
 
@@ -21,6 +22,7 @@ struct ConvNarrow {
   const float* w;            // [tap row][depth][3][lanes]
   const float* bias;         // [channels] or null
   const ConvFinish* finish;  // null: the sum is the result
+  const ResultSums* sums;    // of the results, or null
   float* y;
   std::int64_t y_row, y_pixel;           // floats between neighbours
   std::int64_t rows, columns, channels;  // channels: at most `lanes`

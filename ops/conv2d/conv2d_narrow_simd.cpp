@@ -42,6 +42,11 @@ void tile(const ConvNarrow& t, std::int64_t i, std::int64_t j, std::int64_t coun
     const VecN sum = t.finish ? finished(acc[p], *t.finish, 0, y, t.channels) : acc[p];
     t.channels == kLanes ? store(y, sum) : store_first(y, sum, t.channels);
   }
+  if (t.sums) {
+    const float* first = t.y + i * t.y_row + j * t.y_pixel;
+    add_up(*t.sums, 0, t.channels, 0, static_cast<int>(std::min<std::int64_t>(count, PX)),
+           [&](int p) { return first + p * t.y_pixel; });
+  }
 }
 
 void run(const ConvNarrow& t) {

@@ -58,6 +58,9 @@ struct Tap {
   const float* b;  // its weights, packed
 };
 
+/// Rows whose moments are added up together.
+int64_t moment_rows() { return kMomentTiles * packed_simd().rows; }
+
 /// How a gather is cut. Every task over other pixels reads the weights again: as many pixels as a part of a may hold,
 /// and more tasks by cutting the columns as long as each keeps a few panels.
 struct GatherPlan {
@@ -65,7 +68,8 @@ struct GatherPlan {
   int64_t pixels_each, panels_each;   // a task's share
   int64_t stretch;                    // of depth
 };
-GatherPlan gather_plan(int64_t pixels, int64_t depth, int64_t columns) {
+/// `moments`: tasks begin where parts of moments do.
+GatherPlan gather_plan(int64_t pixels, int64_t depth, int64_t columns, bool moments) {
   const PackedSimd& simd = packed_simd();
   const int64_t panels = ceil_div(columns, simd.columns), most_column_tasks = ceil_div(panels, kLeastPanels);
   const int64_t least_tasks = kTasksOfThread * num_threads();  // the sums of an output are the same however it is cut
@@ -73,7 +77,7 @@ GatherPlan gather_plan(int64_t pixels, int64_t depth, int64_t columns) {
   GatherPlan plan{};
   plan.pixel_tasks = ceil_div(pixels, std::max<int64_t>(most_pixels, simd.rows));
   if (plan.pixel_tasks == 0) return plan;
-  plan.pixels_each = round_up(ceil_div(pixels, plan.pixel_tasks), simd.rows);
+  plan.pixels_each = round_up(ceil_div(pixels, plan.pixel_tasks), moments ? moment_rows() : simd.rows);
   plan.panels_each = ceil_div(panels, std::clamp<int64_t>(ceil_div(least_tasks, plan.pixel_tasks), 1, panels));
   plan.column_tasks = ceil_div(panels, plan.panels_each);
   plan.stretch = depth_each(depth);
@@ -90,20 +94,33 @@ int64_t packed_pixels(int64_t count, int64_t stretch) {
 }
 
 /// What a kernel takes that packs its weights, keeps a pixel of zeros and gathers.
-int64_t gather_workspace(int64_t pixels, int64_t taps, int64_t depth, int64_t columns) {
-  const GatherPlan plan = gather_plan(pixels, depth, columns);
+int64_t gather_workspace(int64_t pixels, int64_t taps, int64_t depth, int64_t columns, bool moments) {
+  const GatherPlan plan = gather_plan(pixels, depth, columns, moments);
   const int64_t task = packed_pixels(std::min(plan.pixels_each, pixels), plan.stretch);
   return (packed_weights(taps, depth, columns) + depth + tasks_at_once(plan.pixel_tasks * plan.column_tasks) * task) *
          kFloatBytes;
 }
 
+/// What is done with the sums of a gather.
+struct Result {
+  const float* bias = nullptr;
+  bool add = false;                    // to what is there; bias is not looked at
+  const ConvFinish* finish = nullptr;  // null: the sum is the result
+  Moments* moments = nullptr;          // receives those of the results
+};
+
 /// Every output pixel's row: the sum over taps of its input pixel times the tap's weights. `at(i)` is the row of pixel
-/// i; `add`: to what it holds. `finish` is null where the sum is the result.
+/// i.
 template <class At>
 void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, int64_t depth, int64_t columns,
-            const float* bias, bool add, const ConvFinish* finish, At&& at) {
+            const Result& result, At&& at) {
   const PackedSimd& simd = packed_simd();
-  const GatherPlan plan = gather_plan(pixels, depth, columns);
+  const GatherPlan plan = gather_plan(pixels, depth, columns, result.moments != nullptr);
+  // A task fills in its columns of its parts.
+  MomentParts moments(columns, result.moments ? ceil_div(pixels, moment_rows()) : 0);
+  std::vector<ResultSums> sums;
+  for (int64_t i = 0; result.moments && i * moment_rows() < pixels; ++i)
+    sums.push_back(moments.begin(i, std::min(moment_rows(), pixels - i * moment_rows())));
   const int64_t pixels_each = plan.pixels_each, panels_each = plan.panels_each, column_tasks = plan.column_tasks,
                 stretch = plan.stretch;
   parallel_for(plan.pixel_tasks * column_tasks, [&](int64_t task) {
@@ -120,9 +137,9 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
     t.b_panel = depth * simd.columns;
     t.rows = count, t.columns = c1 - c0;
     t.out = out.data();
-    t.start = bias ? bias + c0 : nullptr;
+    t.start = result.bias ? result.bias + c0 : nullptr;
     t.far = true;
-    t.add = add;
+    t.add = result.add;
     t.channel = c0;
     for (const Tap& tap : taps) {
       see(sight, tap.offset_h, tap.offset_w, begin, count, line.data());
@@ -131,7 +148,10 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
         simd.across(line.data(), count, t.depth, simd.rows, a.data());
         for (const float*& from : line) from += t.depth;
         t.b = tap.b + c0 * depth + d * simd.columns;
-        if (&tap == &taps.back() && d + stretch >= depth) t.finish = finish;
+        if (&tap == &taps.back() && d + stretch >= depth) {
+          t.finish = result.finish;
+          if (result.moments) t.sums = sums.data() + begin / moment_rows();
+        }
         const int64_t next = d + stretch;
         t.ahead = {};
         if (next < depth) {
@@ -145,6 +165,7 @@ void gather(const Sight& sight, int64_t pixels, const std::vector<Tap>& taps, in
       }
     }
   });
+  if (result.moments) *result.moments = moments.all();
 }
 
 /// A 1x1 convolution's product, on AVX-512. `sums` are wanted of the result (ConvGradientSums): `direct` takes them.
@@ -176,11 +197,13 @@ bool is_packed_backward_weight(const ConvShape& c) {
   return c.groups == 1 && c.C >= least && c.K >= least && c.C * c.K >= 8192;
 }
 
-int64_t forward_packed_workspace(const ConvShape& c) { return gather_workspace(c.N * c.P * c.Q, c.R * c.S, c.C, c.K); }
+int64_t forward_packed_workspace(const ConvShape& c, bool moments) {
+  return gather_workspace(c.N * c.P * c.Q, c.R * c.S, c.C, c.K, moments);
+}
 int64_t backward_input_packed_workspace(const ConvShape& c) {
   // Strided (1x1 alone), the pixels are gy's.
   const bool strided = c.stride_h != 1 || c.stride_w != 1;
-  return gather_workspace(strided ? c.N * c.P * c.Q : c.N * c.H * c.W, c.R * c.S, c.K, c.C);
+  return gather_workspace(strided ? c.N * c.P * c.Q : c.N * c.H * c.W, c.R * c.S, c.K, c.C, false);
 }
 
 void forward_packed(const ConvForward& f) {
@@ -204,9 +227,10 @@ void forward_packed(const ConvForward& f) {
     taps.push_back({t / c.S * c.dilation_h - c.padding_h, t % c.S * c.dilation_w - c.padding_w,
                     packed.data() + t * panels * panel});
   const ConvFinish finish(f.epilogue, y);
-  gather({x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()}, c.N * c.P * c.Q, taps, c.C, c.K,
-         static_cast<const float*>(f.bias), false, f.epilogue.any() ? &finish : nullptr,
-         [&](int64_t i) { return y + i * c.K; });
+  gather(
+      {x, c.H, c.W, c.C, c.P, c.Q, c.stride_h, c.stride_w, zeros.data()}, c.N * c.P * c.Q, taps, c.C, c.K,
+      {.bias = static_cast<const float*>(f.bias), .finish = f.epilogue.any() ? &finish : nullptr, .moments = f.moments},
+      [&](int64_t i) { return y + i * c.K; });
 }
 
 void backward_input_packed(const ConvBackwardInput& f) {
@@ -230,8 +254,8 @@ void backward_input_packed(const ConvBackwardInput& f) {
     taps.push_back({c.padding_h - t / c.S * c.dilation_h, c.padding_w - t % c.S * c.dilation_w,
                     packed.data() + t * panels * panel});
   if (c.stride_h == 1 && c.stride_w == 1)
-    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, nullptr, f.add,
-                  nullptr, [&](int64_t i) { return gx + i * c.C; });
+    return gather({gy, c.P, c.Q, c.K, c.H, c.W, 1, 1, zeros.data()}, c.N * c.H * c.W, taps, c.K, c.C, {.add = f.add},
+                  [&](int64_t i) { return gx + i * c.C; });
   // Strided 1x1: the pixels of gy are those of x that were looked at; the others have no gradient.
   parallel_for(f.add ? 0 : c.N * c.H, [&](int64_t nh) {
     float* row = gx + nh * c.W * c.C;
@@ -239,7 +263,7 @@ void backward_input_packed(const ConvBackwardInput& f) {
     for (int64_t v = 0; v < c.W; ++v)
       if (v % c.stride_w != 0 || v / c.stride_w >= c.Q) std::fill_n(row + v * c.C, c.C, 0.f);
   });
-  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, nullptr, f.add, nullptr,
+  gather({gy, c.P, c.Q, c.K, c.P, c.Q, 1, 1, zeros.data()}, c.N * c.P * c.Q, taps, c.K, c.C, {.add = f.add},
          [&](int64_t i) {
            const int64_t q = i % c.Q, np = i / c.Q, p = np % c.P, n = np / c.P;
            return gx + ((n * c.H + p * c.stride_h) * c.W + q * c.stride_w) * c.C;

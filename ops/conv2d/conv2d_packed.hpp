@@ -11,6 +11,7 @@
 #include "core/isa.hpp"
 #include "ops/conv2d/conv2d_ahead.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
+#include "ops/conv2d/conv2d_moments.hpp"
 
 namespace gradus {
 
@@ -27,7 +28,8 @@ struct PackedProduct {
   const float* start;                  // [columns], or null for zeros
   bool add;                            // to what out holds; start is not looked at
   const ConvFinish* finish = nullptr;  // what is still done to the sum; null: nothing, or not yet
-  std::int64_t channel = 0;            // of y, the first column: where finish's operands begin
+  const ResultSums* sums = nullptr;    // of the results, one for each kMomentTiles tiles of rows; or null
+  std::int64_t channel = 0;            // of y, the first column: where finish's operands and the sums begin
   bool far = false;                    // b is not in L2: each panel is fetched while that before it is multiplied
   FetchAhead ahead{};                  // fetched after that
 };
@@ -49,5 +51,6 @@ struct PackedSimd {
 GRADUS_ISA_TABLE(PackedSimd, packed_simd)
 
 inline constexpr std::int64_t kPackSlack = 64;
+inline constexpr std::int64_t kMomentTiles = 12;
 
 }  // namespace gradus

@@ -101,7 +101,8 @@ void along(const float* const* line, std::int64_t depth, std::int64_t channels, 
 /// One tile of R rows and V vectors of columns, the first `rows` and `columns` of which exist.
 template <int V, int R>
 void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const float* b, std::int64_t b_step,
-          float* const* out, std::int64_t rows, std::int64_t c, std::int64_t columns, FetchCursor& ahead) {
+          float* const* out, std::int64_t rows, std::int64_t c, std::int64_t columns, const ResultSums* sums,
+          FetchCursor& ahead) {
   VecN acc[R][V];
   const bool whole = columns >= V * kLanes;
   const auto in_columns = [&](int v) { return std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes); };
@@ -154,6 +155,9 @@ void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const flo
         store_first(to, acc[j][v], std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
     }
   }
+  if (sums)
+    add_up(*sums, t.channel + c, std::min<std::int64_t>(columns, V * kLanes), 0, static_cast<int>(rows),
+           [&](int j) { return out[j] + c; });
   if (t.finish)
     for (std::int64_t j = 0; j < rows; ++j)
       finish(*t.finish, t.channel + c, out[j] + c, std::min<std::int64_t>(columns, V * kLanes));
@@ -167,7 +171,8 @@ void column_of_tiles(const PackedProduct& t, const float* a, std::int64_t a_step
     const std::int64_t rows = std::min<std::int64_t>(R, t.rows - r);
     float* out[R];
     for (int j = 0; j < R; ++j) out[j] = t.out[r + std::min<std::int64_t>(j, rows - 1)];
-    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns, panel.done() ? ahead.current() : panel);
+    const ResultSums* sums = t.sums ? t.sums + r / (kMomentTiles * R) : nullptr;
+    tile<V, R>(t, a, a_step, b, b_step, out, rows, c, columns, sums, panel.done() ? ahead.current() : panel);
   }
 }
 

@@ -154,4 +154,12 @@ void cut(const ConvGather& whole, int64_t rows, int64_t blocks, std::vector<Conv
       }
 }
 
+bool cut_whole_pixels(const ConvGather& whole, int64_t rows, int64_t blocks, std::vector<ConvGather>& tasks) {
+  std::vector<ConvGather> cut_so;
+  cut(whole, rows, blocks, cut_so, true);
+  const bool enough = static_cast<int64_t>(cut_so.size()) >= kTasks / 4;
+  if (enough) tasks.insert(tasks.end(), cut_so.begin(), cut_so.end());
+  return enough;
+}
+
 }  // namespace gradus::cpu

@@ -56,5 +56,10 @@ void normalise_panels(const ConvPrologue&, float* x, std::int64_t panel_step, st
 /// that leaves too few tasks. Depends on the problem alone.
 void cut(const ConvGather& whole, std::int64_t rows, std::int64_t blocks, std::vector<ConvGather>& tasks,
          bool all_blocks = false);
+/// The same where a task is to add something up over the pixels it wrote: all blocks to a task, if that leaves enough
+/// tasks. Returns whether so.
+bool cut_whole_pixels(const ConvGather& whole, std::int64_t rows, std::int64_t blocks, std::vector<ConvGather>& tasks);
+/// Pixels of y that a task of whole pixels writes, of rows of Q.
+inline std::int64_t pixels_of(const ConvGather& t, std::int64_t Q) { return t.images * (t.row_end - t.row_begin) * Q; }
 
 }  // namespace gradus::cpu

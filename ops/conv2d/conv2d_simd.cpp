@@ -89,6 +89,8 @@ template <int V, int PX>
         store_first(out[j] + k0 + v * kLanes, acc[j][v], n);
       }
   }
+  if (win.last && t.sums)
+    add_up(*t.sums, k0, std::min<std::int64_t>(left, V * kLanes), 0, pixels, [&](int j) { return out[j] + k0; });
   if (win.last && t.finish)
     for (int j = 0; j < pixels; ++j)
       finish(*t.finish, t.channel + k0, out[j] + k0, std::min<std::int64_t>(left, V * kLanes));

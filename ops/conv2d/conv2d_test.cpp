@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -13,6 +14,7 @@
 #include "core/random.hpp"
 #include "ops/batch_norm/batch_norm.hpp"
 #include "ops/channel_rows/gradient_sums.hpp"
+#include "ops/channel_rows/moments.hpp"
 #include "ops/conv2d/conv2d_kernels.hpp"
 #include "ops/pointwise/binary.hpp"
 #include "ops/pointwise/unary.hpp"
@@ -447,6 +449,84 @@ TEST_CASE("gradient_sums: of this gradient, as it was, for this batch norm") {
   CHECK(gradient_sums(g, scale.clone()) == nullptr);
   g.fill_(1);
   CHECK(gradient_sums(g, scale) == nullptr);
+}
+
+TEST_CASE("conv2d: the moments of the result, taken on the way") {
+  std::vector<Case> cases(std::begin(kCases), std::end(kCases));
+  // Of so many images that every kernel has tasks of whole pixels; one has more than a part of each.
+  cases.push_back({"1x1 of many images", {20, 40, 9, 7}, {70, 40, 1, 1}, {}});
+  cases.push_back({"1x1 of large weights", {20, 300, 5, 7}, {520, 300, 1, 1}, {}});
+  cases.push_back({"3x3 of many images", {20, 32, 11, 9}, {48, 32, 3, 3}, {.padding = 1}});
+  cases.push_back({"few outputs of many images", {20, 5, 11, 19}, {13, 5, 3, 3}, {.padding = 1}});
+  cases.push_back({"groups of many images", {20, 24, 7, 17}, {24, 4, 3, 3}, {.padding = 1, .groups = 6}});
+  cases.push_back({"first layer of many images", {20, 3, 21, 23}, {20, 3, 7, 7}, {.stride = 2, .padding = 3}});
+  std::vector<std::string> took;
+  for (const Case& c : cases) {
+    const std::string label = c.name;
+    CAPTURE(label);
+    const ConvShape shape = conv_shape(c);
+    // A bias that puts the means far from 0: a variance about 0 would have no digits left.
+    const Tensor x = random(c.x, DType::f32, 1), w = random(c.weight, DType::f32, 2),
+                 y = empty(output_shape(c), {.format = Format::channels_last});
+    const Tensor bias = random({shape.K}, DType::f32, 3, Format::contiguous) * 1000;
+    const std::int64_t rows = shape.N * shape.P * shape.Q, K = shape.K;
+    for (const auto& candidate : cpu::conv2d_forward().all()) {
+      const std::string name = candidate.name;
+      CAPTURE(name);
+      Moments moments, of_three;
+      ConvForward p{shape, DType::f32, x.data_ptr(), w.data_ptr(), bias.data_ptr(), y.data_ptr()};
+      p.moments = &moments;
+      if (!candidate.supports(p)) continue;
+      candidate.run(p);
+      if (moments.count == 0) continue;
+      took.push_back(name);
+      REQUIRE(moments.count == rows);
+      const auto* values = y.data<float>();
+      for (std::int64_t k = 0; k < K; ++k) {
+        double mean = 0, m2 = 0;
+        for (std::int64_t i = 0; i < rows; ++i)
+          mean += static_cast<double>(values[i * K + k]) / static_cast<double>(rows);
+        for (std::int64_t i = 0; i < rows; ++i)
+          m2 += (static_cast<double>(values[i * K + k]) - mean) * (static_cast<double>(values[i * K + k]) - mean);
+        CHECK(std::abs(moments.mean[static_cast<std::size_t>(k)] - mean) <=
+              5e-6 * std::sqrt(m2 / static_cast<double>(rows)) + 1e-10);
+        CHECK(moments.m2[static_cast<std::size_t>(k)] == doctest::Approx(m2).epsilon(1e-5).scale(1e-3));
+      }
+      const int threads = num_threads();
+      set_num_threads(threads + 2);
+      p.moments = &of_three;
+      candidate.run(p);
+      set_num_threads(threads);
+      CHECK(of_three.mean == moments.mean);  // the same bits, whatever the number of threads
+      CHECK(of_three.m2 == moments.m2);
+    }
+  }
+  for (const std::string name : {"direct", "packed", "lane_groups", "narrow", "winograd_f2x2", "winograd_f4x4"}) {
+    CAPTURE(name);
+    CHECK(std::count(took.begin(), took.end(), name) > 0);
+  }
+}
+
+TEST_CASE("conv2d: a batch norm finds the moments of its input, as long as they are that") {
+  const Tensor x = random({20, 24, 9, 7}, DType::f32, 1), w = random({40, 24, 1, 1}, DType::f32, 2);
+  const auto normal = [](const Tensor& y) { return batch_norm(y, {}, {}, {}, {}, {.training = true}); };
+  const Tensor plain = conv2d(x, w, {}, {}), with = conv2d(x, w, {}, {.moments = true});
+  CHECK(difference(with, plain) == 0);
+  CHECK(kept_moments(plain, 20 * 63, 40) == nullptr);
+  const auto kept = kept_moments(with, 20 * 63, 40);
+  REQUIRE(kept != nullptr);
+  CHECK(difference(normal(with), normal(plain)) < 1e-6);
+  // It reads them, not its input.
+  kept->moments.mean[3] += 1;
+  CHECK(difference(normal(with), normal(plain)) > 0.1);
+  {
+    const ForceKernel force("batch_norm.stats", "rows");  // one that is asked for by name looks for itself
+    CHECK(difference(normal(with), normal(plain)) == 0);
+  }
+  Tensor written = with;
+  written.copy_(plain * 2.0);
+  CHECK(kept_moments(with, 20 * 63, 40) == nullptr);
+  CHECK(difference(normal(with), normal(plain * 2.0)) == 0);
 }
 
 TEST_CASE("conv2d: which convolutions read a deferred batch norm") {

@@ -55,22 +55,36 @@ void transform_weights(WinogradWeights w, float* to) {
   parallel_for(w.channels / 16, [&](int64_t group) { winograd_simd().weights(w, group); });
 }
 
-/// y = x * w for the task's geometry and its weights u; N images.
-void convolve(WinogradTask t, int64_t N) {
+/// Outputs that the tiles [begin, end) have in the image.
+int64_t outputs_of(const WinogradTask& t, int64_t begin, int64_t end) {
+  const int64_t rows = ceil_div(t.P, t.tile), columns = ceil_div(t.Q, t.tile);
+  int64_t outputs = 0;
+  for (int64_t tile = begin; tile < end; ++tile)
+    outputs += std::min<int64_t>(t.tile, t.P - tile / columns % rows * t.tile) *
+               std::min<int64_t>(t.tile, t.Q - tile % columns * t.tile);
+  return outputs;
+}
+
+/// y = x * w for the task's geometry and its weights u; N images. `wanted`, if not null, receives y's moments.
+void convolve(WinogradTask t, int64_t N, Moments* wanted = nullptr) {
   const int64_t points = points_of(t.tile);
   const Workspace<float> zeros(t.depth);
   std::fill_n(zeros.data(), t.depth, 0.f);
   t.zeros = zeros.data();
   const int64_t tiles = tiles_of(t.tile, N, t.P, t.Q);
   const int64_t each = tiles_each(points, t.channels + t.depth, t.channels * t.depth);
+  MomentParts moments(t.channels, wanted ? ceil_div(tiles, each) : 0);
   parallel_ranges(tiles, each, [&](int64_t begin, int64_t end) {
     const Workspace<float> v(points * (end - begin) * t.depth), m(points * (end - begin) * t.channels),
         waste(t.channels);
     WinogradTask task = t;
     task.tile_begin = begin, task.tile_end = end;
     task.v = v.data(), task.m = m.data(), task.waste = waste.data();
+    ResultSums sums{};
+    if (wanted) sums = moments.begin(begin / each, outputs_of(t, begin, end)), task.sums = &sums;
     winograd_simd().run(task);
   });
+  if (wanted) *wanted = moments.all();
 }
 
 template <int kTile>
@@ -90,7 +104,7 @@ void forward(const ConvForward& f) {
   t.u = u.data();
   const ConvFinish finish(f.epilogue, t.y);
   t.finish = f.epilogue.any() ? &finish : nullptr;
-  convolve(t, c.N);
+  convolve(t, c.N, f.moments);
 }
 
 template <int kTile>

@@ -6,6 +6,7 @@
 
 #include "core/isa.hpp"
 #include "ops/conv2d/conv2d_finish.hpp"
+#include "ops/conv2d/conv2d_moments.hpp"
 
 namespace gradus {
 
@@ -26,6 +27,7 @@ struct WinogradTask {
   std::int64_t H, W, P, Q, padding_h, padding_w, depth, channels;
   const float *u, *bias;              // bias [channels] or null
   const ConvFinish* finish;           // what is still done to the result, or null
+  const ResultSums* sums;             // of the results, or null
   std::int64_t tile_begin, tile_end;  // of the N x ⌈P/tile⌉ x ⌈Q/tile⌉ tiles
   float *v, *m;                       // room for [(tile+2)²][tiles][depth] and [(tile+2)²][tiles][channels]
   const float* zeros;                 // [max(depth, channels)]: a pixel of padding

@@ -277,6 +277,9 @@ void run(const WinogradTask& t) {
     float* pixel[M * M];
     list_pixels(t.y + at.n * t.P * t.Q * t.channels, t.P, t.Q, t.channels, at.p, at.q, M, t.waste, pixel);
     transform_output<M>(t.m + tile * t.channels, m_step, t.channels, t.bias, t.finish, pixel, t.waste);
+    if (!t.sums) continue;
+    const auto inside = static_cast<int>(std::remove(pixel, pixel + M * M, t.waste) - pixel);
+    add_up(*t.sums, 0, t.channels, 0, inside, [&](int j) { return pixel[j]; });
   }
 }
 

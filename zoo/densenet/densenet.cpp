@@ -20,9 +20,11 @@ DenseLayer::DenseLayer(std::int64_t in, std::int64_t k, bool bottleneck, double 
 
 Tensor DenseLayer::forward(const Tensor& x) {
   if (dropout.p == 0 && conv2 && runs_as_one(&*norm2)) return (*conv2)(conv_bn_relu(conv1, *norm2, norm1.relu(x)));
-  Tensor y = bn_relu_conv(norm1, conv1, x);
-  if (dropout.p == 0) return conv2 ? bn_relu_conv(*norm2, *conv2, y) : y;
-  y = dropout(y);  // section 4.2: after each convolution
+  if (dropout.p == 0) {
+    const Tensor y = bn_relu_conv(norm1, conv1, x, norm2 ? &*norm2 : nullptr);
+    return conv2 ? bn_relu_conv(*norm2, *conv2, y) : y;
+  }
+  const Tensor y = dropout(bn_relu_conv(norm1, conv1, x));  // section 4.2: after each convolution
   return conv2 ? dropout((*conv2)(norm2->relu(y))) : y;
 }
 
