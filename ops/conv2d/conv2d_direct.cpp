@@ -42,51 +42,8 @@ void pack_block(float* packed, const float* w, int64_t channels, int64_t b, cons
     }
 }
 
-// ---- few input channels: patches
-
-/// With few channels (a first layer) the stretches of contiguous depth are too short for the inner loops. The windows
-/// of a task's pixels are then copied side by side, to[pixel][R·S·C], zero on padding, and the convolution becomes 1x1.
-bool uses_patches(const ConvShape& c) {
-  return c.groups == 1 && c.C < 8 && c.R * c.S > 1 && c.C * c.S <= 64 && c.dilation_w == 1;
-}
-
-/// Writes up to kPatchSlack floats beyond the last patch.
-constexpr int64_t kPatchSlack = 8;
-void make_patches(const ConvShape& c, const float* image, int64_t p0, int64_t p1, float* to) {
-  const int64_t row = c.S * c.C, row_step = c.dilation_h * c.W * c.C, size = c.H * c.W * c.C;
-  for (int64_t p = p0; p < p1; ++p)
-    for (int64_t q = 0; q < c.Q; ++q) {
-      const int64_t h = p * c.stride_h - c.padding_h, w = q * c.stride_w - c.padding_w;
-      const int64_t at = (h * c.W + w) * c.C, last = at + (c.R - 1) * row_step;
-      if (h >= 0 && h + (c.R - 1) * c.dilation_h < c.H && w >= 0 && w + c.S <= c.W &&
-          last + row + kPatchSlack <= size) {
-        // Inside the image: 8 floats at a time, where the excess of one row is overwritten by the next.
-        for (int64_t r = 0; r < c.R; ++r, to += row)
-          for (int64_t e = 0; e < row; e += 8) std::memcpy(to + e, image + at + r * row_step + e, 32);
-      } else {
-        const int64_t s0 = std::clamp<int64_t>(-w, 0, c.S), s1 = std::clamp<int64_t>(c.W - w, s0, c.S);
-        for (int64_t r = 0; r < c.R; ++r, to += row) {
-          const bool outside = h + r * c.dilation_h < 0 || h + r * c.dilation_h >= c.H;
-          const int64_t e0 = outside ? row : s0 * c.C, e1 = outside ? row : s1 * c.C;
-          std::fill_n(to, e0, 0.f);
-          if (e1 > e0)
-            std::memcpy(to + e0, image + at + r * row_step + e0, static_cast<size_t>(e1 - e0) * sizeof(float));
-          std::fill_n(to + e1, row - e1, 0.f);
-        }
-      }
-    }
-}
-
-/// The convolution over its patches: 1x1, R·S·C channels deep.
-ConvShape of_patches(const ConvShape& c) {
-  ConvShape d = c;
-  d.C = c.R * c.S * c.C, d.H = c.P, d.W = c.Q, d.R = d.S = 1;
-  d.stride_h = d.stride_w = d.dilation_h = 1, d.padding_h = d.padding_w = 0;
-  return d;
-}
-
-/// Floats of a task's own copy of x: patches, or normalised pixels.
-int64_t copy_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row + kPatchSlack; }
+/// Floats of a task's own copy of x: normalised pixels.
+int64_t copy_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row; }
 
 void run(const std::vector<ConvGather>& tasks) {
   parallel_for(static_cast<int64_t>(tasks.size()),
@@ -95,11 +52,9 @@ void run(const std::vector<ConvGather>& tasks) {
 
 }  // namespace
 
-int64_t forward_direct_workspace(const ConvShape& problem, bool prologue) {
-  const bool patches = uses_patches(problem);
-  const ConvShape c = patches ? of_patches(problem) : problem;
+int64_t forward_direct_workspace(const ConvShape& c, bool prologue) {
   const int64_t packed = c.groups * packed_size(c.group_width(), c.R * c.S, c.group_depth());
-  if (!patches && !prologue) return packed * kFloatBytes;
+  if (!prologue) return packed * kFloatBytes;
   const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
   const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
   ConvGather t = forward_gather(c, nullptr, nullptr, rows, columns);
@@ -111,12 +66,11 @@ int64_t forward_direct_workspace(const ConvShape& problem, bool prologue) {
 }
 
 void forward_direct(const ConvForward& f) {
-  const ConvShape& problem = f.shape;
+  const ConvShape& c = f.shape;
   const float *x = static_cast<const float*>(f.x), *w = static_cast<const float*>(f.w);
   const float* bias = static_cast<const float*>(f.bias);
   float* y = static_cast<float*>(f.y);
-  const bool patches = uses_patches(problem), copies = patches || f.prologue.any();
-  const ConvShape c = patches ? of_patches(problem) : problem;
+  const bool copies = f.prologue.any();
   const int64_t depth = c.group_depth(), width = c.group_width(), taps = c.R * c.S;
   const auto rows = forward_segments(c.P, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h);
   const auto columns = forward_segments(c.Q, c.W, c.S, c.stride_w, c.padding_w, c.dilation_w);
@@ -155,16 +109,11 @@ void forward_direct(const ConvForward& f) {
     const Workspace<float> copy(copy_size(t));
     t.x = copy.data();
     t.x_image = rows_here * t.x_row;
-    for (int64_t n = 0; n < t.images; ++n) {
-      const int64_t image = t.first_image + n;
-      float* to = copy.data() + n * t.x_image;
-      if (patches)
-        make_patches(problem, x + image * problem.H * problem.W * problem.C, t.row_begin, t.row_end, to);
-      else
-        channel_rows<float>().apply(x + (image * c.H + t.row_begin) * c.W * f.prologue.pixel, f.prologue.pixel, nullptr,
-                                    static_cast<const float*>(f.prologue.scale),
-                                    static_cast<const float*>(f.prologue.shift), f.prologue.relu, to, t.x_image, c.C);
-    }
+    for (int64_t n = 0; n < t.images; ++n)
+      channel_rows<float>().apply(x + ((t.first_image + n) * c.H + t.row_begin) * c.W * f.prologue.pixel,
+                                  f.prologue.pixel, nullptr, static_cast<const float*>(f.prologue.scale),
+                                  static_cast<const float*>(f.prologue.shift), f.prologue.relu,
+                                  copy.data() + n * t.x_image, t.x_image, c.C);
     // The copy holds the task's rows alone.
     const ConvSegment rows_of_copy{t.row_begin, rows_here, 0, 1, 0};
     t.rows = &rows_of_copy, t.row_segments = 1;
@@ -249,6 +198,49 @@ void backward_input_direct(const ConvBackwardInput& f) {
 }
 
 namespace {
+
+// ---- weight gradient with few input channels: patches
+
+/// With few channels (a first layer) a tile of one tap's depth is too small. The windows of a task's pixels are then
+/// copied side by side, to[pixel][R·S·C], zero on padding, and the convolution becomes 1x1.
+bool uses_patches(const ConvShape& c) {
+  return c.groups == 1 && c.C < 8 && c.R * c.S > 1 && c.C * c.S <= 64 && c.dilation_w == 1;
+}
+
+/// Writes up to kPatchSlack floats beyond the last patch.
+constexpr int64_t kPatchSlack = 8;
+void make_patches(const ConvShape& c, const float* image, int64_t p0, int64_t p1, float* to) {
+  const int64_t row = c.S * c.C, row_step = c.dilation_h * c.W * c.C, size = c.H * c.W * c.C;
+  for (int64_t p = p0; p < p1; ++p)
+    for (int64_t q = 0; q < c.Q; ++q) {
+      const int64_t h = p * c.stride_h - c.padding_h, w = q * c.stride_w - c.padding_w;
+      const int64_t at = (h * c.W + w) * c.C, last = at + (c.R - 1) * row_step;
+      if (h >= 0 && h + (c.R - 1) * c.dilation_h < c.H && w >= 0 && w + c.S <= c.W &&
+          last + row + kPatchSlack <= size) {
+        // Inside the image: 8 floats at a time, where the excess of one row is overwritten by the next.
+        for (int64_t r = 0; r < c.R; ++r, to += row)
+          for (int64_t e = 0; e < row; e += 8) std::memcpy(to + e, image + at + r * row_step + e, 32);
+      } else {
+        const int64_t s0 = std::clamp<int64_t>(-w, 0, c.S), s1 = std::clamp<int64_t>(c.W - w, s0, c.S);
+        for (int64_t r = 0; r < c.R; ++r, to += row) {
+          const bool outside = h + r * c.dilation_h < 0 || h + r * c.dilation_h >= c.H;
+          const int64_t e0 = outside ? row : s0 * c.C, e1 = outside ? row : s1 * c.C;
+          std::fill_n(to, e0, 0.f);
+          if (e1 > e0)
+            std::memcpy(to + e0, image + at + r * row_step + e0, static_cast<size_t>(e1 - e0) * sizeof(float));
+          std::fill_n(to + e1, row - e1, 0.f);
+        }
+      }
+    }
+}
+
+/// The convolution over its patches: 1x1, R·S·C channels deep.
+ConvShape of_patches(const ConvShape& c) {
+  ConvShape d = c;
+  d.C = c.R * c.S * c.C, d.H = c.P, d.W = c.Q, d.R = d.S = 1;
+  d.stride_h = d.stride_w = d.dilation_h = 1, d.padding_h = d.padding_w = 0;
+  return d;
+}
 
 // ---- weight gradient
 
