@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -86,14 +87,18 @@ inline V min(V a, V b) {
   return a < b ? a : b;
 }
 
-/// Sum over the lanes, always in the same order (pairwise).
+/// Sum over the lanes, always in the same order: each of the first half with its like in the second, and so on.
 template <int W = kLanes>
 inline float sum_lanes(Vec<W> v) {
-  float lane[W];
-  std::memcpy(lane, &v, sizeof v);
-  for (int width = W / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
-  return lane[0];
+  if constexpr (W == 1) {
+    return v[0];
+  } else {
+    return [&]<int... kLane>(std::integer_sequence<int, kLane...>) {
+      return sum_lanes<W / 2>(__builtin_shufflevector(v, v, kLane...) +
+                              __builtin_shufflevector(v, v, (kLane + W / 2)...));
+    }
+    (std::make_integer_sequence<int, W / 2>());
+  }
 }
 
 }  // namespace gradus::GRADUS_ISA

@@ -102,7 +102,7 @@ constexpr std::int64_t kGatherRows = 8;            // its sums pass through L1, 
 enum class Skinny { none, dot, gather, outer };
 Skinny skinny_form(const MatmulProblem& p) {
   if (p.dtype != DType::f32 || numel(p.batch) != 1) return Skinny::none;
-  if (p.m <= kSkinnyRows && p.m > 0 && p.n * p.k >= kSkinnyElements) {
+  if (p.m <= matmul_skinny_simd().dot_rows && p.m > 0 && p.n * p.k >= kSkinnyElements) {
     if (p.b_row == 1 && p.a_column == 1 && p.k >= 64) return Skinny::dot;
     if (p.b_column == 1 && p.n >= 64 && p.m <= kGatherRows) return Skinny::gather;
   }
@@ -117,12 +117,13 @@ void skinny(const MatmulProblem& p) {
   const auto* b = static_cast<const float*>(p.b);
   const auto* bias = static_cast<const float*>(p.bias);
   auto* y = static_cast<float*>(p.y);
-  const auto rows_of = [](std::int64_t task, std::int64_t length) {
-    return std::max<std::int64_t>(12, task / length / 12 * 12);
+  // Rows to a task of so many elements; for `dot` twice as many as of a, which is read anew by each task.
+  const auto rows_of = [](std::int64_t task, std::int64_t length, std::int64_t least = 1) {
+    return std::max(task / length, least) / 12 * 12 + 12;
   };
   switch (skinny_form(p)) {
     case Skinny::dot:
-      parallel_ranges(p.n, rows_of(kSkinnyTask, p.k), [&](std::int64_t begin, std::int64_t end) {
+      parallel_ranges(p.n, rows_of(kSkinnyTask, p.k, 2 * p.m), [&](std::int64_t begin, std::int64_t end) {
         simd.dot(a, p.a_row, b, p.b_column, bias, y, p.n, p.m, p.k, begin, end);
       });
       break;

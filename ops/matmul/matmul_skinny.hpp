@@ -13,6 +13,7 @@ namespace gradus {
 inline constexpr std::int64_t kSkinnyRows = 16;
 
 struct MatmulSkinnySimd {
+  std::int64_t dot_rows;  // of the few, for dot: with 32 registers it is ahead of BLAS for longer
   /// y[i, j] = bias[j] + sum over l < depth of a[i, l] b[j, l], for i < rows, j in [begin, end). a and b have rows of
   /// unit stride, a_row and b_row apart; y's rows lie y_row apart. bias may be null.
   void (*dot)(const float* a, std::int64_t a_row, const float* b, std::int64_t b_row, const float* bias, float* y,

@@ -14,19 +14,23 @@ using std::int64_t;
 
 int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/// Rows [begin, end) of b that are read next: fetched while a tile multiplies.
+struct Ahead {
+  const float* b;
+  int64_t begin, end;
+};
+
 /// R rows of a against C rows of b: R x C sums in registers, along vectors of the depth. Adds to y, or with `first` to
 /// the bias.
 template <int R, int C>
 void dot_tile(const float* a, int64_t a_row, const float* b, int64_t b_row, const float* bias, bool first, float* y,
-              int64_t y_row, int64_t depth) {
+              int64_t y_row, int64_t depth, const Ahead& ahead) {
   VecN sum[R][C] = {};
   int64_t l = 0;
   for (; l + kLanes <= depth; l += kLanes) {
+    for (int64_t c = ahead.begin; c < ahead.end; ++c) __builtin_prefetch(ahead.b + c * b_row + l);
     VecN bs[C];
-    for (int c = 0; c < C; ++c) {
-      bs[c] = load(b + c * b_row + l);
-      __builtin_prefetch(b + c * b_row + l + 512);  // a row of b is read once: 2 KiB ahead hides the memory's latency
-    }
+    for (int c = 0; c < C; ++c) bs[c] = load(b + c * b_row + l);
     for (int r = 0; r < R; ++r) {
       const VecN av = load(a + r * a_row + l);
       for (int c = 0; c < C; ++c) sum[r][c] += av * bs[c];
@@ -43,18 +47,24 @@ void dot_tile(const float* a, int64_t a_row, const float* b, int64_t b_row, cons
     }
 }
 
-constexpr int64_t kDotDepth = 2048;  // of a, a block of so many columns stays in L2 for a chunk's rows of b
+// Of a, a block of so many columns stays in L2 for a chunk's rows of b, of which as many as a tile has stay in L1.
+constexpr int64_t kDotDepth = 1024;
 constexpr int kDotRows = 4, kDotColumns = kRegisters == 32 ? 6 : 3;  // sums: 12 of 16, 24 of 32 registers
 
+/// All rows of a against C rows of b. Each tile fetches its share of `ahead`, so that memory is busy while all of them
+/// multiply and not while the first one does.
 template <int C>
 void dot_columns(const float* a, int64_t a_row, const float* b, int64_t b_row, const float* bias, bool first, float* y,
-                 int64_t y_row, int64_t rows, int64_t depth) {
-  for (int64_t r = 0; r < rows; r += kDotRows) {
+                 int64_t y_row, int64_t rows, int64_t depth, const Ahead& ahead) {
+  const int64_t tiles = (rows + kDotRows - 1) / kDotRows;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const int64_t r = t * kDotRows;
     const auto run = rows - r >= 4   ? dot_tile<4, C>
                      : rows - r == 3 ? dot_tile<3, C>
                      : rows - r == 2 ? dot_tile<2, C>
                                      : dot_tile<1, C>;
-    run(a + r * a_row, a_row, b, b_row, bias, first, y + r * y_row, y_row, depth);
+    run(a + r * a_row, a_row, b, b_row, bias, first, y + r * y_row, y_row, depth,
+        {ahead.b, t * ahead.end / tiles, (t + 1) * ahead.end / tiles});
   }
 }
 
@@ -62,13 +72,16 @@ void dot(const float* a, int64_t a_row, const float* b, int64_t b_row, const flo
          int64_t rows, int64_t depth, int64_t begin, int64_t end) {
   for (int64_t l = 0; l < depth; l += kDotDepth) {
     const int64_t length = least(kDotDepth, depth - l);
+    const auto columns = [&]<int C>(int64_t j) {
+      Ahead ahead{b + (j + C) * b_row + l, 0, least(kDotColumns, end - j - C)};
+      if (j + C == end)  // the first rows of the next block of the depth, if there is one
+        ahead = {b + begin * b_row + l + length, 0, l + length < depth ? least(kDotColumns, end - begin) : 0};
+      dot_columns<C>(a + l, a_row, b + j * b_row + l, b_row, bias != nullptr ? bias + j : nullptr, l == 0, y + j, y_row,
+                     rows, length, ahead);
+    };
     int64_t j = begin;
-    for (; j + kDotColumns <= end; j += kDotColumns)
-      dot_columns<kDotColumns>(a + l, a_row, b + j * b_row + l, b_row, bias != nullptr ? bias + j : nullptr, l == 0,
-                               y + j, y_row, rows, length);
-    for (; j < end; ++j)
-      dot_columns<1>(a + l, a_row, b + j * b_row + l, b_row, bias != nullptr ? bias + j : nullptr, l == 0, y + j, y_row,
-                     rows, length);
+    for (; j + kDotColumns <= end; j += kDotColumns) columns.template operator()<kDotColumns>(j);
+    for (; j < end; ++j) columns.template operator()<1>(j);
   }
 }
 
@@ -163,4 +176,5 @@ void outer(const float* a, int64_t a_row, int64_t a_column, const float* b, int6
 }  // namespace
 }  // namespace gradus::GRADUS_ISA
 
-GRADUS_ISA_DEFINE(MatmulSkinnySimd, matmul_skinny_simd, {.dot = dot, .gather = gather, .outer = outer})
+GRADUS_ISA_DEFINE(MatmulSkinnySimd, matmul_skinny_simd,
+                  {.dot_rows = kRegisters == 32 ? 64 : kSkinnyRows, .dot = dot, .gather = gather, .outer = outer})

@@ -69,8 +69,14 @@ TEST_CASE("matmul: with few rows on one side every form agrees with the referenc
   struct Sizes {
     std::int64_t m, n, k;
   };
-  for (const Sizes& s :
-       {Sizes{1, 67, 1030}, {3, 130, 2100}, {8, 333, 2049}, {13, 64, 5000}, {16, 257, 300}, {5, 1025, 64}})
+  for (const Sizes& s : {Sizes{1, 67, 1030},
+                         {3, 130, 2100},
+                         {8, 333, 2049},
+                         {13, 64, 5000},
+                         {16, 257, 300},
+                         {5, 1025, 64},
+                         {33, 131, 1500},
+                         {64, 70, 2050}})
     for (const bool bias : {false, true}) {
       CAPTURE(s.m);
       CAPTURE(s.n);
@@ -92,16 +98,17 @@ TEST_CASE("matmul: with few rows on one side every form agrees with the referenc
 }
 
 TEST_CASE("matmul: few rows give the same bits with any number of threads") {
-  const Tensor x = randn({7, 3000}), weight = randn({130, 3000}), gy = randn({7, 130});
+  const Tensor x = randn({7, 3000}), weight = randn({130, 3000}), gy = randn({7, 130}), more = randn({50, 3000});
   const int before = num_threads();
   std::vector<std::vector<double>> bits;
   for (const int threads : {1, 3}) {
     set_num_threads(threads);
-    for (const Tensor& y : {linear(x, weight), matmul(gy, weight), matmul(transpose(gy, 0, 1), x)})
+    for (const Tensor& y :
+         {linear(x, weight), linear(more, weight), matmul(gy, weight), matmul(transpose(gy, 0, 1), x)})
       bits.push_back(y.to_vector<double>());
   }
   set_num_threads(before);
-  for (std::size_t i = 0; i < 3; ++i) CHECK(bits[i] == bits[i + 3]);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(bits[i] == bits[i + 4]);
 }
 
 TEST_CASE("matmul: a product that can be checked by hand") {
