@@ -20,11 +20,8 @@ namespace {
 using std::int64_t;
 
 constexpr int64_t kPanelsOfGather = 24;  // of rows in a task: its part of a stays in L2 beside two panels of weights
-constexpr int64_t kPanelsEach = 32;      // of rows in a weight gradient's task
-constexpr int64_t kColumnsEach = 256;    // of a weight gradient's task
 constexpr int64_t kBand = 64;            // rows of a weight that are packed together
 constexpr int64_t kTasksOfThread = 4;    // to balance the cores: of a gather, at least
-constexpr int64_t kLeastTasks = 16;      // of a weight gradient, whose sums depend on how it is cut
 constexpr int64_t kLeastPanels = 4;      // of columns, in a task that has not all of them
 
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -272,6 +269,12 @@ void backward_input_packed(const ConvBackwardInput& f) {
 
 namespace {
 
+// A weight gradient's task packs each of its channels' pixels once for all of the other factor's, so that large ones
+// pack least. Their sums need not stay near: each tile's are fetched while it multiplies.
+constexpr int64_t kMostChannels = 384;                          // of either factor
+constexpr int64_t kLeastOutputs = 192, kLeastInputs = 256;      // not fewer, if there are so many
+constexpr int64_t kWeightTasks = 16, kWeightTasksOfThread = 2;  // as many, if channels and pixels allow
+
 /// How a weight gradient is cut. A task: a rectangle of output x input channels, over a part of the pixels. The parts
 /// are added in their order.
 struct WeightPlan {
@@ -283,14 +286,20 @@ struct WeightPlan {
 WeightPlan weight_plan(const ConvShape& c) {
   const PackedSimd& simd = packed_simd();
   WeightPlan plan{};
-  plan.k_each = round_up(ceil_div(c.K, ceil_div(c.K, kPanelsEach * simd.rows)), simd.rows);
-  plan.c_each = round_up(ceil_div(c.C, ceil_div(c.C, kColumnsEach)), simd.columns);
-  plan.k_tasks = ceil_div(c.K, plan.k_each), plan.c_tasks = ceil_div(c.C, plan.c_each);
   const int64_t pixels = c.N * c.P * c.Q;
   plan.stretches = ceil_div(pixels, simd.weight_depth);
   if (plan.stretches == 0) return plan;
   plan.stretch = ceil_div(pixels, plan.stretches);
-  plan.parts = std::clamp<int64_t>(kLeastTasks / (plan.k_tasks * plan.c_tasks), 1, plan.stretches);
+  // The parts decide on the bits, and so depend on the problem alone. The rectangles may depend on the threads.
+  const int64_t most_k = ceil_div(c.K, kLeastOutputs), most_c = ceil_div(c.C, kLeastInputs);
+  plan.parts = std::clamp<int64_t>(kWeightTasks / (most_k * most_c), 1, plan.stretches);
+  int64_t k = ceil_div(c.K, kMostChannels), d = ceil_div(c.C, kMostChannels);
+  while (plan.parts * k * d < kWeightTasksOfThread * num_threads() && (k < most_k || d < most_c)) {
+    const bool outputs = k < most_k && (d == most_c || c.K * d >= c.C * k);  // the longer side is cut
+    ++(outputs ? k : d);
+  }
+  plan.k_each = round_up(ceil_div(c.K, k), simd.rows), plan.c_each = round_up(ceil_div(c.C, d), simd.columns);
+  plan.k_tasks = ceil_div(c.K, plan.k_each), plan.c_tasks = ceil_div(c.C, plan.c_each);
   return plan;
 }
 

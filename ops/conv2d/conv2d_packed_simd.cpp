@@ -106,27 +106,16 @@ void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const flo
   VecN acc[R][V];
   const bool whole = columns >= V * kLanes;
   const auto in_columns = [&](int v) { return std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes); };
-  if (t.add && whole) {
-#pragma GCC unroll 32
-    for (int j = 0; j < R; ++j)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) acc[j][v] = load(out[j] + c + v * kLanes);
-  } else if (t.add) {
+  for (int v = 0; v < V; ++v) {
+    VecN start{};
+    if (t.start && !t.add) start = load_first(t.start + c + v * kLanes, in_columns(v));
 #pragma GCC unroll 32
-    for (int j = 0; j < R; ++j)
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) acc[j][v] = load_first(out[j] + c + v * kLanes, in_columns(v));
-  } else {
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      VecN start{};
-      if (t.start) start = load_first(t.start + c + v * kLanes, in_columns(v));
-#pragma GCC unroll 32
-      for (int j = 0; j < R; ++j) acc[j][v] = start;
-    }
-    for (int j = 0; j < R; ++j)
-      for (int v = 0; v < V; ++v) __builtin_prefetch(out[j] + c + v * kLanes, 1);
+    for (int j = 0; j < R; ++j) acc[j][v] = start;
   }
+  // What is added to is fetched meanwhile, and added at the end: loaded first, it would hold up the multiply-adds.
+  for (int j = 0; j < R; ++j)
+    for (int v = 0; v < V; ++v) __builtin_prefetch(out[j] + c + v * kLanes, 1);
   FetchCursor fetch = ahead;
   for (std::int64_t d = 0; d < t.depth; d += 2) {
     fetch.next();
@@ -143,18 +132,21 @@ void tile(const PackedProduct& t, const float* a, std::int64_t a_step, const flo
     }
   }
   ahead = fetch;
+  const auto write = [&](auto adds) {
 #pragma GCC unroll 32
-  for (int j = 0; j < R; ++j) {
-    if (j >= rows) break;
+    for (int j = 0; j < R; ++j) {
+      if (j >= rows) break;
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      float* to = out[j] + c + v * kLanes;
-      if (whole)
-        store(to, acc[j][v]);
-      else
-        store_first(to, acc[j][v], std::clamp<std::int64_t>(columns - v * kLanes, 0, kLanes));
+      for (int v = 0; v < V; ++v) {
+        float* to = out[j] + c + v * kLanes;
+        if (whole)
+          store(to, adds ? acc[j][v] + load(to) : acc[j][v]);
+        else
+          store_first(to, adds ? acc[j][v] + load_first(to, in_columns(v)) : acc[j][v], in_columns(v));
+      }
     }
-  }
+  };
+  t.add ? write(std::true_type{}) : write(std::false_type{});
   if (sums)
     add_up(*sums, t.channel + c, std::min<std::int64_t>(columns, V * kLanes), 0, static_cast<int>(rows),
            [&](int j) { return out[j] + c; });

@@ -173,7 +173,8 @@ template <int V, int D>
 #pragma GCC unroll 32
   for (int d = 0; d < D; ++d)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) acc[d][v] = load(out + (d * V + v) * kLanes);
+    for (int v = 0; v < V; ++v) acc[d][v] = VecN{};
+  for (int e = 0; e < D * V; ++e) __builtin_prefetch(out + e * kLanes, 1);  // added to at the end
   const std::int64_t x_step = t.in_step_w * t.x_pixel, x_row_step = t.in_step_h * t.x_row, gy_step = t.gy_pixel;
   for (std::int64_t n = 0; n < t.images; ++n)
     for (std::int64_t i = 0; i < rows; ++i) {
@@ -198,7 +199,10 @@ template <int V, int D>
 #pragma GCC unroll 32
   for (int d = 0; d < D; ++d)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(out + (d * V + v) * kLanes, acc[d][v]);
+    for (int v = 0; v < V; ++v) {
+      float* to = out + (d * V + v) * kLanes;
+      store(to, load(to) + acc[d][v]);
+    }
 }
 
 template <int V, int D>
@@ -218,7 +222,9 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
 #pragma GCC unroll 3
     for (int s = 0; s < 3; ++s)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) acc[d][s][v] = load(out + s * tap + (d * V + v) * kLanes);
+      for (int v = 0; v < V; ++v) acc[d][s][v] = VecN{};
+  for (int s = 0; s < 3; ++s)
+    for (int e = 0; e < D * V; ++e) __builtin_prefetch(out + s * tap + e * kLanes, 1);
   for (std::int64_t n = 0; n < t.images; ++n)
     for (std::int64_t i = 0; i < rows; ++i) {
       const float* x = x0 + n * t.x_image + i * t.x_row;
@@ -242,7 +248,10 @@ void sweep_joined(const ConvOuter& t, const float* x0, const float* gy0, std::in
 #pragma GCC unroll 3
     for (int s = 0; s < 3; ++s)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) store(out + s * tap + (d * V + v) * kLanes, acc[d][s][v]);
+      for (int v = 0; v < V; ++v) {
+        float* to = out + s * tap + (d * V + v) * kLanes;
+        store(to, load(to) + acc[d][s][v]);
+      }
 }
 
 template <int V, int D>
