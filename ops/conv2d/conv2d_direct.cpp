@@ -16,6 +16,7 @@ namespace {
 
 using std::int64_t;
 
+constexpr int64_t kPartPixels = 1024;  // of a weight gradient's part, at least: its sums are added to the others'
 constexpr int64_t kL1Floats = 16 << 10 >> 2;  // x of one depth block that stays in L1 in the weight gradient
 
 // ---- packing of weights: [block][tap row][tap column][depth][lanes of the block]
@@ -248,6 +249,7 @@ ConvShape of_patches(const ConvShape& c) {
 /// channels x depth whose accumulators stay in L2. Parts are summed in their order, so the bits depend on the problem
 /// alone.
 struct WeightPlan {
+  ConvShape shape;                    // the problem as the tasks see it
   int64_t depth_each, channels_each;  // a task's share
   int64_t depth_tasks, channel_tasks;
   int64_t images, band;  // pixels of a chunk: so many images, or a band of rows of one
@@ -258,8 +260,27 @@ struct WeightPlan {
   int64_t x_size, gy_size;  // of its packed x and gy
 };
 
-WeightPlan weight_plan(const ConvShape& c, bool patches) {
+/// A 1x1 convolution reads each pixel once, or, strided, skips most of them.
+bool is_1x1(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
+bool samples(const ConvShape& c) { return is_1x1(c) && (c.stride_h > 1 || c.stride_w > 1); }
+bool reads_all(const ConvShape& c) { return is_1x1(c) && !samples(c); }
+
+/// A 1x1 convolution that reads every pixel, as one of images of a single row, as long as divides the pixels, `most` at
+/// most: a row's first and last pixels cost a tile more than those between.
+ConvShape of_rows(const ConvShape& c, int64_t most) {
+  const int64_t pixels = c.N * c.P * c.Q;
+  ConvShape d = c;
+  for (int64_t row = std::min(most, pixels); row > c.Q; --row)
+    if (pixels % row == 0) {
+      d.N = pixels / row, d.H = d.P = 1, d.W = d.Q = row;
+      break;
+    }
+  return d;
+}
+
+WeightPlan weight_plan(const ConvShape& problem, bool patches) {
   WeightPlan plan{};
+  ConvShape& c = plan.shape = problem;
   const int64_t taps = c.R * c.S, depth = c.group_depth(), width = c.group_width(), block = block_of(width);
   // Accumulators of at most 192 KiB, as square as the channels allow, in whole blocks.
   int64_t side = block;
@@ -275,13 +296,15 @@ WeightPlan weight_plan(const ConvShape& c, bool patches) {
   // A chunk of pixels: one depth block of x in L1, all of the task's x and gy in L2.
   const int64_t pixels =
       std::clamp<int64_t>(kTaskFloats / (plan.depth_each + plan.channels_each), 32, kL1Floats / kConvDepthBlock);
+  if (reads_all(c) && !patches) c = of_rows(c, pixels);
   plan.images = std::clamp<int64_t>(pixels / std::max<int64_t>(1, c.P * c.Q), 1, std::max<int64_t>(c.N, 1));
   plan.band =
       plan.images > 1 ? c.P : std::clamp<int64_t>(pixels / std::max<int64_t>(1, c.Q), 1, std::max<int64_t>(c.P, 1));
   plan.bands = ceil_div(c.P, plan.band);
   plan.chunks = ceil_div(c.N, plan.images) * plan.bands;
   plan.tasks = c.groups * plan.depth_tasks * plan.channel_tasks;
-  plan.parts = std::clamp<int64_t>(ceil_div(kTasks / 2, plan.tasks), 1, std::max<int64_t>(1, plan.chunks));
+  const int64_t most_parts = std::min(plan.chunks, c.N * c.P * c.Q / kPartPixels);
+  plan.parts = std::clamp<int64_t>(ceil_div(kTasks / 2, plan.tasks), 1, std::max<int64_t>(1, most_parts));
   plan.acc_size = ceil_div(plan.channels_each, block) * block * taps * plan.depth_each;
   const int64_t x_rows = std::min(c.H, (plan.band - 1) * c.stride_h + (c.R - 1) * c.dilation_h + 1);
   plan.x_size =
@@ -294,11 +317,6 @@ WeightPlan weight_plan(const ConvShape& c, bool patches) {
   plan.gy_size = plan.images * plan.band * (c.Q + 2 * std::max<int64_t>(plan.margin, 0)) *
                  ceil_div(plan.channels_each, block) * block;
   return plan;
-}
-
-/// A strided 1x1 convolution: most of x is never read.
-bool samples(const ConvShape& c) {
-  return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0 && (c.stride_h > 1 || c.stride_w > 1);
 }
 
 /// One task: its accumulators over the chunks [chunk_begin, chunk_end).
@@ -404,8 +422,8 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
   const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
   float* gw = static_cast<float*>(f.gw);
   const bool patches = uses_patches(problem);
-  const ConvShape c = patches ? of_patches(problem) : problem;
-  const WeightPlan plan = weight_plan(c, patches);
+  const WeightPlan plan = weight_plan(patches ? of_patches(problem) : problem, patches);
+  const ConvShape& c = plan.shape;
   const int64_t width = c.group_width(), block = block_of(width);
   const Workspace<float> acc(plan.tasks * plan.parts * plan.acc_size);
   parallel_for(plan.tasks * plan.parts, [&](int64_t i) {
@@ -418,25 +436,24 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
                 (part + 1) * plan.chunks / plan.parts, acc.data() + i * plan.acc_size, x_packed.data(),
                 gy_packed.data());
   });
-  // gw[k][t][d] = the parts' sum, in order, and out of the blocks' layout.
-  const int64_t taps = c.R * c.S, depth_all = c.group_depth();
-  parallel_for(c.groups * ceil_div(width, block), [&](int64_t i) {
-    const int64_t g = i / ceil_div(width, block), k0 = i % ceil_div(width, block) * block;
-    for (int64_t dt = 0; dt < plan.depth_tasks; ++dt) {
-      const int64_t task = (g * plan.channel_tasks + k0 / plan.channels_each) * plan.depth_tasks + dt;
-      const int64_t d0 = dt * plan.depth_each, depth = std::min(plan.depth_each, depth_all - d0);
-      const int64_t k_task = k0 / plan.channels_each * plan.channels_each;
-      const int64_t channels = std::min(plan.channels_each, width - k_task);
-      const int64_t b = (k0 - k_task) / block, lanes = block_lanes(channels, block, conv_simd().lanes, b);
-      float* sum = acc.data() + task * plan.parts * plan.acc_size + b * block * taps * depth;
-      const int64_t size = lanes * taps * depth;
-      for (int64_t part = 1; part < plan.parts; ++part)
-        for (int64_t e = 0; e < size; ++e) sum[e] += sum[part * plan.acc_size + e];
-      for (int64_t l = 0; l < std::min(lanes, width - k0); ++l)
-        for (int64_t t = 0; t < taps; ++t)
-          for (int64_t e = 0; e < depth; ++e)
-            gw[((g * width + k0 + l) * taps + t) * depth_all + d0 + e] = sum[(t * depth + e) * lanes + l];
-    }
+  // gw[k][t][d] = the parts' sum, in order, and out of the blocks' layout: of a block, so many (t, d) at a time.
+  constexpr int64_t kRows = 64;
+  const int64_t taps = c.R * c.S, blocks = ceil_div(width, block), pieces = ceil_div(taps * plan.depth_each, kRows);
+  parallel_for(c.groups * blocks * plan.depth_tasks * pieces, [&](int64_t i) {
+    const int64_t piece = i % pieces, dt = i / pieces % plan.depth_tasks;
+    const int64_t k0 = i / pieces / plan.depth_tasks % blocks * block, g = i / pieces / plan.depth_tasks / blocks;
+    const int64_t task = (g * plan.channel_tasks + k0 / plan.channels_each) * plan.depth_tasks + dt;
+    const int64_t d0 = dt * plan.depth_each, depth = std::min(plan.depth_each, c.group_depth() - d0);
+    const int64_t k_task = k0 / plan.channels_each * plan.channels_each;
+    const int64_t channels = std::min(plan.channels_each, width - k_task);
+    const int64_t b = (k0 - k_task) / block, lanes = block_lanes(channels, block, conv_simd().lanes, b);
+    const int64_t begin = std::min(piece * kRows, taps * depth), end = std::min(begin + kRows, taps * depth);
+    float* sum = acc.data() + task * plan.parts * plan.acc_size + b * block * taps * depth;
+    for (int64_t part = 1; part < plan.parts; ++part)
+      for (int64_t e = begin * lanes; e < end * lanes; ++e) sum[e] += sum[part * plan.acc_size + e];
+    for (int64_t l = 0; l < std::min(lanes, width - k0); ++l)
+      for (int64_t e = begin; e < end; ++e)
+        gw[((g * width + k0 + l) * taps + e / depth) * c.group_depth() + d0 + e % depth] = sum[e * lanes + l];
   });
 }
 
