@@ -19,6 +19,11 @@ using std::int64_t;
 constexpr int64_t kPartPixels = 1024;  // of a weight gradient's part, at least: its sums are added to the others'
 constexpr int64_t kL1Floats = 16 << 10 >> 2;  // x of one depth block that stays in L1 in the weight gradient
 
+/// A 1x1 convolution reads each pixel once, or, strided, skips most of them.
+bool is_1x1(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
+bool samples(const ConvShape& c) { return is_1x1(c) && (c.stride_h > 1 || c.stride_w > 1); }
+bool reads_all(const ConvShape& c) { return is_1x1(c) && !samples(c); }
+
 // ---- packing of weights: [block][tap row][tap column][depth][lanes of the block]
 
 /// Of a full block, where so many channels are cut.
@@ -43,12 +48,20 @@ void pack_block(float* packed, const float* w, int64_t channels, int64_t b, cons
     }
 }
 
-/// Floats of a task's own copy of x: normalised pixels.
-int64_t copy_size(const ConvGather& t) { return t.images * (t.row_end - t.row_begin) * t.x_row; }
+/// Rows of x that a task normalises into its own copy at a time: what L1 holds.
+int64_t copied_rows(const ConvGather& t) {
+  return std::clamp<int64_t>(kL1Floats / t.x_row, 1, std::max<int64_t>(t.row_end - t.row_begin, 1));
+}
 
-void run(const std::vector<ConvGather>& tasks) {
-  parallel_for(static_cast<int64_t>(tasks.size()),
-               [&](int64_t i) { conv_simd().gather(tasks[static_cast<size_t>(i)]); });
+/// A task of convolution c. Where its pixels follow one another in memory, those of the next tile are fetched while a
+/// tile is computed.
+void gather(const ConvShape& c, ConvGather t) {
+  constexpr int64_t kTilePixels = 8;
+  if (reads_all(c)) {
+    t.next = t.x + t.row_begin * t.x_row + kTilePixels * t.x_pixel;
+    t.next_pixel = t.x_pixel;
+  }
+  conv_simd().gather(t);
 }
 
 }  // namespace
@@ -62,7 +75,7 @@ int64_t forward_direct_workspace(const ConvShape& c, bool prologue) {
   t.channels = c.K;
   std::vector<ConvGather> tasks;
   cut(t, c.P, ceil_div(c.K, block_of(c.K)), tasks);
-  const int64_t most = tasks.empty() ? 0 : copy_size(tasks.front());  // the last ones may have less
+  const int64_t most = tasks.empty() ? 0 : copied_rows(tasks.front()) * t.x_row;  // the last ones may have less
   return (packed + tasks_at_once(static_cast<int64_t>(tasks.size())) * most) * kFloatBytes;
 }
 
@@ -105,20 +118,25 @@ void forward_direct(const ConvForward& f) {
     ConvGather t = tasks[static_cast<size_t>(i)];
     ResultSums sums{};
     if (takes_moments) sums = moments.begin(i, pixels_of(t, c.Q)), t.sums = &sums;
-    if (!copies) return conv_simd().gather(t);
-    const int64_t rows_here = t.row_end - t.row_begin;
-    const Workspace<float> copy(copy_size(t));
-    t.x = copy.data();
-    t.x_image = rows_here * t.x_row;
-    for (int64_t n = 0; n < t.images; ++n)
-      channel_rows<float>().apply(x + ((t.first_image + n) * c.H + t.row_begin) * c.W * f.prologue.pixel,
-                                  f.prologue.pixel, nullptr, static_cast<const float*>(f.prologue.scale),
-                                  static_cast<const float*>(f.prologue.shift), f.prologue.relu,
-                                  copy.data() + n * t.x_image, t.x_image, c.C);
-    // The copy holds the task's rows alone.
-    const ConvSegment rows_of_copy{t.row_begin, rows_here, 0, 1, 0};
-    t.rows = &rows_of_copy, t.row_segments = 1;
-    conv_simd().gather(t);
+    if (!copies) return gather(c, t);
+    // While some rows are convolved, the next ones are fetched.
+    const int64_t rows_each = copied_rows(t);
+    const Workspace<float> copy(rows_each * t.x_row);
+    ConvGather piece = t;
+    piece.x = copy.data(), piece.images = 1, piece.next_pixel = f.prologue.pixel;
+    for (int64_t n = t.first_image; n < t.first_image + t.images; ++n, piece.y += t.y_image)
+      for (int64_t h = t.row_begin; h < t.row_end; h += rows_each) {
+        const int64_t count = std::min(rows_each, t.row_end - h);
+        const float* from = x + (n * c.H + h) * c.W * f.prologue.pixel;
+        channel_rows<float>().apply(from, f.prologue.pixel, nullptr, static_cast<const float*>(f.prologue.scale),
+                                    static_cast<const float*>(f.prologue.shift), f.prologue.relu, copy.data(),
+                                    count * t.x_row, c.C);
+        piece.next = from + count * c.W * f.prologue.pixel;
+        const ConvSegment rows_of_copy{h, count, 0, 1, 0};  // the copy holds these rows alone
+        piece.rows = &rows_of_copy, piece.row_segments = 1;
+        piece.row_begin = h, piece.row_end = h + count;
+        conv_simd().gather(piece);
+      }
   });
   if (takes_moments) *f.moments = moments.all();
 }
@@ -131,7 +149,7 @@ void run_with_sums(const ConvShape& c, const std::vector<ConvGather>& tasks, Con
   std::vector<double> parts(2 * channels * tasks.size());
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
     const ConvGather& t = tasks[static_cast<size_t>(i)];
-    conv_simd().gather(t);
+    gather(c, t);
     double *sum_g = parts.data() + 2 * channels * static_cast<size_t>(i), *sum_gx = sum_g + channels;
     std::vector<float> row(2 * channels);
     for (int64_t n = 0; n < t.images; ++n)
@@ -195,7 +213,7 @@ void backward_input_direct(const ConvBackwardInput& f) {
       }
       at += c.groups * phase_size;
     }
-  run(tasks);
+  parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) { gather(c, tasks[static_cast<size_t>(i)]); });
 }
 
 namespace {
@@ -259,11 +277,6 @@ struct WeightPlan {
   int64_t acc_size;         // floats of a task's accumulators
   int64_t x_size, gy_size;  // of its packed x and gy
 };
-
-/// A 1x1 convolution reads each pixel once, or, strided, skips most of them.
-bool is_1x1(const ConvShape& c) { return c.R == 1 && c.S == 1 && c.padding_h == 0 && c.padding_w == 0; }
-bool samples(const ConvShape& c) { return is_1x1(c) && (c.stride_h > 1 || c.stride_w > 1); }
-bool reads_all(const ConvShape& c) { return is_1x1(c) && !samples(c); }
 
 /// A 1x1 convolution that reads every pixel, as one of images of a single row, as long as divides the pixels, `most` at
 /// most: a row's first and last pixels cost a tile more than those between.

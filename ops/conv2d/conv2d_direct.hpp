@@ -59,6 +59,10 @@ struct ConvGather {
   const ConvSegment* rows;
   const ConvSegment* columns;
   std::int64_t row_segments, column_segments;
+  /// Pixels of `depth` floats, as many as the call has and next_pixel floats apart, that are read after those of x:
+  /// fetched into L2 meanwhile. Null: none.
+  const float* next;
+  std::int64_t next_pixel;
   std::int64_t first_image;  // of the whole batch that x and y point to
   std::int64_t images, row_begin, row_end, block_begin, block_end;
 };

@@ -29,12 +29,14 @@ struct TapWindow {
   std::int64_t taps_h;
   std::int64_t runs, run;  // a row of taps as `runs` stretches of `run` consecutive floats of x
   bool last;               // no stretch of depth follows
+  const float* next;       // for the list's first pixel: ConvGather::next at this stretch of depth; or null
 };
 
-/// One tile: V vectors of channels at `out[j]` for PX pixels whose first visible tap is at pixel[j].
-template <int V, int PX>
+/// One tile: V vectors of channels at `out[j]` for PX pixels whose first visible tap is at pixel[j]. kFetch: asks for
+/// as much of eight pixels from `next` on, a line every other step, as many at once would hold up the loads.
+template <int V, int PX, bool kFetch>
 inline void tile(const ConvGather& t, const float* const* pixel, const TapWindow& win, std::int64_t d0,
-                 VecN (&acc)[PX][V]) {
+                 [[maybe_unused]] const float* next, VecN (&acc)[PX][V]) {
   const std::int64_t x_tap_h = t.tap_step_h * t.x_row, x_tap_w = t.tap_step_w * t.x_pixel;
   const std::int64_t w_tap_w = t.depth * V * kLanes, w_tap_h = t.taps_w * w_tap_w;
   for (std::int64_t r = 0; r < win.taps_h; ++r) {
@@ -42,8 +44,7 @@ inline void tile(const ConvGather& t, const float* const* pixel, const TapWindow
       const float* x[PX];
       for (int j = 0; j < PX; ++j) x[j] = pixel[j] + d0 + r * x_tap_h + s * x_tap_w;
       const float* wp = win.w + r * w_tap_h + s * w_tap_w;
-#pragma GCC unroll 4
-      for (std::int64_t c = 0; c < win.run; ++c, wp += V * kLanes) {
+      const auto step = [&](std::int64_t c) __attribute__((always_inline)) {
         VecN weight[V];
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) weight[v] = load(wp + v * kLanes);
@@ -51,15 +52,30 @@ inline void tile(const ConvGather& t, const float* const* pixel, const TapWindow
         for (int j = 0; j < PX; ++j)
 #pragma GCC unroll 4
           for (int v = 0; v < V; ++v) acc[j][v] += weight[v] * x[j][c];
+        wp += V * kLanes;
+      };
+      std::int64_t c = 0;
+      if constexpr (kFetch) {
+        while (c + 16 <= win.run) {
+          const float* line = next + c;
+          for (int j = 0; j < 8; ++j, c += 2, line += t.next_pixel) {
+            __builtin_prefetch(line, 0, 2);
+            step(c);
+            step(c + 1);
+          }
+        }
       }
+#pragma GCC unroll 4
+      for (; c < win.run; ++c) step(c);
     }
   }
 }
 
 /// A function of its own: inlined into its callers' loops, the sums lose their registers.
-template <int V, int PX>
+template <int V, int PX, bool kFetch = false>
 [[gnu::noinline]] void finish_tile(const ConvGather& t, const TapWindow& win, const float* const* pixel,
-                                   float* const* out, std::int64_t d0, std::int64_t k0, int pixels) {
+                                   float* const* out, std::int64_t d0, std::int64_t k0, int pixels,
+                                   const float* next = nullptr) {
   VecN acc[PX][V];
   const std::int64_t left = t.channels - k0;
   for (int j = 0; j < PX; ++j)
@@ -75,7 +91,7 @@ template <int V, int PX>
       for (int j = 0; j < PX; ++j) acc[j][v] = start;
     }
   }
-  tile<V, PX>(t, pixel, win, d0, acc);
+  tile<V, PX, kFetch>(t, pixel, win, d0, next, acc);
   if (left >= V * kLanes) {
 #pragma GCC unroll 32
     for (int j = 0; j < PX; ++j) {
@@ -102,11 +118,16 @@ struct PixelList {
   const float* x[kCapacity + kMostPixels];  // the first visible tap; beyond `count`, repeats of the first pixel
   float* y[kCapacity + kMostPixels];
   int count;
+  std::int64_t before;  // pixels of the call that are done
 };
 
 template <int V, int PX>
 void tiles(const ConvGather& t, const TapWindow& win, const PixelList& list, std::int64_t k0, std::int64_t d0) {
   int m = 0;
+  if constexpr (V > 1)  // one vector has no loads to spare
+    for (; win.next && m + 4 < list.count; m += PX)
+      finish_tile<V, PX, true>(t, win, list.x + m, list.y + m, d0, k0, std::min(PX, list.count - m),
+                               win.next + m * t.next_pixel);
   for (; m + 4 < list.count || (PX <= 4 && m < list.count); m += PX)
     finish_tile<V, PX>(t, win, list.x + m, list.y + m, d0, k0, std::min(PX, list.count - m));
   if (m < list.count) finish_tile<V, 4>(t, win, list.x + m, list.y + m, d0, k0, list.count - m);
@@ -130,6 +151,7 @@ void blocks(const ConvGather& t, const ConvSegment& row, const ConvSegment& colu
       win.w = t.w + b * t.block * taps * t.depth + ((row.tap0 * t.taps_w + column.tap0) * t.depth + d0) * lanes;
       win.taps_h = row.taps;
       win.last = d0 + stretch >= t.depth;
+      win.next = t.next && b == t.block_begin ? t.next + list.before * t.next_pixel + d0 : nullptr;
       win.runs = joined ? (column.taps > 0) : column.taps;
       win.run = joined ? column.taps * t.depth : std::min(stretch, t.depth - d0);
       with_vectors(lanes / kLanes, [&](auto v) { tiles<v, kPixels<v>>(t, win, list, b * t.block, d0); });
@@ -138,6 +160,7 @@ void blocks(const ConvGather& t, const ConvSegment& row, const ConvSegment& colu
 
 void gather(const ConvGather& t) {
   PixelList list;
+  list.before = 0;
   for (std::int64_t a = 0; a < t.row_segments; ++a) {
     const ConvSegment& row = t.rows[a];
     const std::int64_t i0 = std::max(row.first, t.row_begin), i1 = std::min(row.first + row.count, t.row_end);
@@ -153,6 +176,7 @@ void gather(const ConvGather& t) {
             list.x[list.count] = x, list.y[list.count] = y;
             if (++list.count == PixelList::kCapacity) {
               blocks(t, row, column, list);
+              list.before += list.count;
               list.count = 0;
             }
           }
