@@ -280,7 +280,8 @@ T* as(void* p) {
   return static_cast<T*>(p);
 }
 
-/// Kernels that copy x normalise it on the way; on padding there is nothing to normalise, so there must be none.
+/// Kernels that copy x normalise it on the way; most copy zeros for padding, which must not be normalised, so there must
+/// be none.
 template <class Problem>
 bool takes_prologue(const Problem& p) {
   const ConvShape& c = p.shape;
@@ -299,7 +300,10 @@ bool backward_input_is_direct(const ConvBackwardInput& p) {
   const ConvShape& c = p.shape;
   return p.dtype == DType::f32 && (c.stride_h == 1 || c.dilation_h == 1) && (c.stride_w == 1 || c.dilation_w == 1);
 }
-bool backward_weight_is_direct(const ConvBackwardWeight& p) { return p.dtype == DType::f32 && takes_prologue(p); }
+/// It packs the pixels that exist and leaves taps on padding out.
+bool backward_weight_is_direct(const ConvBackwardWeight& p) {
+  return p.dtype == DType::f32 && (!p.prologue.any() || backward_weight_direct_normalises(p.shape));
+}
 
 bool forward_is_groups(const ConvForward& p) { return forward_is_direct(p) && is_plain(p) && is_lane_groups(p.shape); }
 /// Its tiles overlap: nothing can be added in them.

@@ -423,6 +423,8 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
 
 }  // namespace
 
+bool backward_weight_direct_normalises(const ConvShape& c) { return c.groups == 1 && !uses_patches(c); }
+
 int64_t backward_weight_direct_workspace(const ConvShape& c) {
   const bool patches = uses_patches(c);
   const WeightPlan plan = weight_plan(patches ? of_patches(c) : c, patches);

@@ -106,6 +106,7 @@ void backward_weight_direct(const ConvBackwardWeight&);
 std::int64_t forward_direct_workspace(const ConvShape&, bool prologue);
 std::int64_t backward_input_direct_workspace(const ConvShape&);
 std::int64_t backward_weight_direct_workspace(const ConvShape&);
+bool backward_weight_direct_normalises(const ConvShape&);
 // packed: conv2d_packed.cpp. Without groups, where weights are large enough to gain from it (f32).
 bool is_packed_forward(const ConvShape&);
 bool is_packed_backward_input(const ConvShape&, bool sums);
