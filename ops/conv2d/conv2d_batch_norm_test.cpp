@@ -27,39 +27,45 @@ TEST_CASE("conv2d: behind a batch norm the weight's gradient normalises as it pa
     std::int64_t channels, block, outputs;  // channels read, of a dense block of so many
     std::int64_t stride;
     bool relu;
-    std::int64_t window = 1;
+    std::int64_t window = 1, groups = 1;
+  };
+  const auto check = [](const Chain& c, const std::string& candidate, bool normalises) {
+    CAPTURE(c.channels);
+    CAPTURE(c.window);
+    CAPTURE(candidate);
+    const ForceKernel force("conv2d.backward_weight", candidate);
+    const Tensor block = random({3, c.block, 9, 7}, DType::f32, 1);
+    const Tensor x = block.as_strided({3, c.channels, 9, 7}, block.strides(), 0);
+    const Tensor w = random({c.outputs, c.channels / c.groups, c.window, c.window}, DType::f32, 2);
+    for (const Tensor& leaf : {x, w}) set_requires_grad(leaf);
+    const Conv2dOptions o{.stride = c.stride, .padding = c.window / 2, .groups = c.groups};
+    // A shift above zero: on padding there are zeros nevertheless.
+    const Tensor scale = random({c.channels}, DType::f32, 4, Format::contiguous), shift = full({c.channels}, 0.7);
+    const Tensor normal = batch_norm(x, scale, shift, {}, {}, {.training = true, .relu = c.relu});
+    const Tensor y = conv2d(normal, w, {}, o), gy = random(y.shape(), DType::f32, 3);
+    int again = 0;
+    {
+      const Profile profile;
+      backward(y, gy);
+      for (const KernelEvent& event : profile.events())
+        again += event.kernel == std::string("batch_norm.rematerialise");
+    }
+    CHECK(again == (normalises ? 0 : 1));
+    CHECK(difference(grad_of(w), conv2d_weight_grad(normal.detach(), gy, w.shape(), o)) < 1e-6);
   };
   for (const Chain& c : {Chain{40, 40, 33, 1, true}, Chain{13, 20, 24, 1, true}, Chain{100, 131, 96, 1, true},
-                         Chain{96, 96, 100, 2, true}, Chain{30, 30, 20, 2, false}, Chain{48, 48, 12, 1, true, 3},
-                         Chain{13, 20, 40, 1, false, 3}, Chain{24, 24, 70, 2, true, 3}, Chain{5, 5, 12, 1, true, 3},
-                         Chain{66, 66, 130, 1, true, 3}})
-    for (const std::string candidate : {"packed", "direct", "im2col_gemm", "reference"}) {
-      CAPTURE(c.channels);
-      CAPTURE(candidate);
-      const ForceKernel force("conv2d.backward_weight", candidate);
-      const Tensor block = random({3, c.block, 9, 7}, DType::f32, 1);
-      const Tensor x = block.as_strided({3, c.channels, 9, 7}, block.strides(), 0);
-      const Tensor w = random({c.outputs, c.channels, c.window, c.window}, DType::f32, 2);
-      for (const Tensor& leaf : {x, w}) set_requires_grad(leaf);
-      const Conv2dOptions o{.stride = c.stride, .padding = c.window / 2};
-      // A shift above zero: on padding there are zeros nevertheless.
-      const Tensor normal =
-          batch_norm(x, full({c.channels}, 1.5), full({c.channels}, 0.7), {}, {}, {.training = true, .relu = c.relu});
-      const Tensor y = conv2d(normal, w, {}, o), gy = random(y.shape(), DType::f32, 3);
-      int again = 0;
-      {
-        const Profile profile;
-        backward(y, gy);
-        for (const KernelEvent& event : profile.events())
-          again += event.kernel == std::string("batch_norm.rematerialise");
-      }
-      // Packed windows have zeros for padding, and windows of few channels are copied whole. (Of few channels, what
-      // asks for packed gets direct.)
-      const bool window_too = c.channels >= 8 && !(candidate == "packed" && c.channels >= 64);
-      const bool normalises = (candidate == "packed" || candidate == "direct") && (c.window == 1 || window_too);
-      CHECK(again == (normalises ? 0 : 1));
-      CHECK(difference(grad_of(w), conv2d_weight_grad(normal.detach(), gy, w.shape(), o)) < 1e-6);
-    }
+                         Chain{96, 96, 100, 2, true}, Chain{30, 30, 20, 2, false}}) {
+    for (const char* candidate : {"packed", "direct"}) check(c, candidate, true);
+    for (const char* candidate : {"im2col_gemm", "reference"}) check(c, candidate, false);
+  }
+  for (const Chain& c : {Chain{48, 48, 12, 1, true, 3}, Chain{13, 20, 40, 1, false, 3}, Chain{24, 24, 70, 2, true, 3},
+                         Chain{66, 66, 130, 1, true, 3}, Chain{40, 45, 40, 1, true, 3, 5}})
+    check(c, "direct", true);
+  check({66, 66, 130, 1, true, 3}, "packed", false);  // has zeros for padding
+  check({5, 5, 12, 1, true, 3}, "direct", false);     // of few channels whole windows are copied
+  for (const Chain& c :
+       {Chain{40, 40, 40, 1, true, 3, 5}, Chain{40, 53, 40, 2, true, 3, 10}, Chain{24, 24, 24, 1, false, 3, 24}})
+    check(c, "lane_groups", true);
 }
 
 TEST_CASE("conv2d: of a deferred batch norm, the values and gradients of one in memory") {

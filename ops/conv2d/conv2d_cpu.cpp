@@ -280,8 +280,8 @@ T* as(void* p) {
   return static_cast<T*>(p);
 }
 
-/// Kernels that copy x normalise it on the way; most copy zeros for padding, which must not be normalised, so there must
-/// be none.
+/// Kernels that copy x normalise it on the way; most copy zeros for padding, which must not be normalised, so there
+/// must be none.
 template <class Problem>
 bool takes_prologue(const Problem& p) {
   const ConvShape& c = p.shape;
@@ -300,7 +300,7 @@ bool backward_input_is_direct(const ConvBackwardInput& p) {
   const ConvShape& c = p.shape;
   return p.dtype == DType::f32 && (c.stride_h == 1 || c.dilation_h == 1) && (c.stride_w == 1 || c.dilation_w == 1);
 }
-/// It packs the pixels that exist and leaves taps on padding out.
+/// It packs the pixels that exist and leaves taps on padding out, as lane_groups does.
 bool backward_weight_is_direct(const ConvBackwardWeight& p) {
   return p.dtype == DType::f32 && (!p.prologue.any() || backward_weight_direct_normalises(p.shape));
 }
@@ -311,7 +311,7 @@ bool backward_input_is_groups(const ConvBackwardInput& p) {
   return backward_input_is_direct(p) && !p.add && is_lane_groups(p.shape);
 }
 bool backward_weight_is_groups(const ConvBackwardWeight& p) {
-  return backward_weight_is_direct(p) && is_plain(p) && is_lane_groups(p.shape) && p.shape.group_depth() <= 8;
+  return backward_weight_is_direct(p) && is_lane_groups(p.shape) && p.shape.group_depth() <= 8;
 }
 template <int kTile>
 bool forward_is_winograd(const ConvForward& p) {

@@ -390,8 +390,8 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
       t.x = x_packed;
     }
     if (prologue.any())
-      normalise_panels(prologue, x_packed, t.x_depth_block, t.x_depth_block / kConvDepthBlock, kConvDepthBlock, d0,
-                       depth);
+      normalise_panels(prologue, x_packed, t.x_depth_block, t.x_depth_block / kConvDepthBlock, kConvDepthBlock,
+                       group * c.group_depth() + d0, depth);
     const float* gy_from = gy + (n0 * c.P + p0) * c.Q * c.K + group * c.group_width() + k0;
     t.margin = plan.margin, t.x_columns = c.W;
     if (c.K == block && c.groups == 1 && t.margin < 0) {
@@ -423,7 +423,7 @@ void weight_task(const ConvShape& c, const ConvShape* patches_of, const ConvProl
 
 }  // namespace
 
-bool backward_weight_direct_normalises(const ConvShape& c) { return c.groups == 1 && !uses_patches(c); }
+bool backward_weight_direct_normalises(const ConvShape& c) { return !uses_patches(c); }
 
 int64_t backward_weight_direct_workspace(const ConvShape& c) {
   const bool patches = uses_patches(c);
@@ -466,9 +466,14 @@ void backward_weight_direct(const ConvBackwardWeight& f) {
     float* sum = acc.data() + task * plan.parts * plan.acc_size + b * block * taps * depth;
     for (int64_t part = 1; part < plan.parts; ++part)
       for (int64_t e = begin * lanes; e < end * lanes; ++e) sum[e] += sum[part * plan.acc_size + e];
-    for (int64_t l = 0; l < std::min(lanes, width - k0); ++l)
-      for (int64_t e = begin; e < end; ++e)
-        gw[((g * width + k0 + l) * taps + e / depth) * c.group_depth() + d0 + e % depth] = sum[e * lanes + l];
+    for (int64_t e = begin, stop = begin; e < end; e = stop) {
+      const int64_t tap = e / depth;
+      stop = std::min(end, (tap + 1) * depth);
+      for (int64_t l = 0; l < std::min(lanes, width - k0); ++l) {
+        float* to = gw + ((g * width + k0 + l) * taps + tap) * c.group_depth() + d0 - tap * depth;
+        for (int64_t j = e; j < stop; ++j) to[j] = sum[j * lanes + l];
+      }
+    }
   });
 }
 

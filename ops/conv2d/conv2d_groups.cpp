@@ -132,6 +132,7 @@ void backward_weight_groups(const ConvBackwardWeight& f) {
   const float *x = static_cast<const float*>(f.x), *gy = static_cast<const float*>(f.gy);
   float* gw = static_cast<float*>(f.gw);
   const int64_t depth = c.group_depth(), taps = c.R * c.S, lanes = conv_groups_simd().lanes;
+  const int64_t pixel = f.prologue.any() ? f.prologue.pixel : c.C;
   const WeightParts s = weight_parts(c);
   const int64_t band = s.band, bands = s.bands, chunks = s.chunks, parts = s.parts, acc_size = s.acc_size;
   const Workspace<float> acc(parts * acc_size);
@@ -156,8 +157,10 @@ void backward_weight_groups(const ConvBackwardWeight& f) {
       const auto rows = tap_segments(p0, p1, c.H, c.R, c.stride_h, c.padding_h, c.dilation_h, h0);
       t.tap_rows = rows.data();
       t.x_depth_block = (h1 - h0) * t.x_row, t.gy_block = (p1 - p0) * t.gy_row;
-      conv_simd().pack_pixels(x_packed.data(), t.x_depth_block, x + (n * c.H + h0) * c.W * c.C, c.C, (h1 - h0) * c.W,
-                              c.C, lanes);
+      const int64_t x_pixels = (h1 - h0) * c.W;
+      conv_simd().pack_pixels(x_packed.data(), t.x_depth_block, x + (n * c.H + h0) * c.W * pixel, pixel, x_pixels, c.C,
+                              lanes);
+      if (f.prologue.any()) normalise_panels(f.prologue, x_packed.data(), t.x_depth_block, x_pixels, lanes, 0, c.C);
       conv_simd().pack_pixels(gy_packed.data(), t.gy_block, gy + (n * c.P + p0) * c.Q * c.K, c.K, (p1 - p0) * c.Q, c.K,
                               lanes);
       conv_groups_simd().outer(t);
