@@ -146,8 +146,10 @@ struct Conv2dNode final : Node {
   Saved x, weight;
   Conv2dOptions options;
   const char* name() const override { return "conv2d"; }
-  Grads backward(const Tensor& gy) override {
+  Grads backward(const Tensor& gy_any) override {
     Grads g(inputs.size());
+    // A slice of a dense block's gradient is gathered once for both. (On the tape it stays what the tape knows.)
+    const Tensor gy = grad_enabled() ? gy_any : dense(gy_any, Format::channels_last);
     if (needs(0))
       g[0] = input_grad(gy, weight.get(*this), inputs[0].shape, options,
                         grad_enabled() ? std::nullopt : x.affine(*this), this);
