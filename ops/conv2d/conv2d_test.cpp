@@ -193,18 +193,21 @@ TEST_CASE("conv2d: the bits do not depend on the number of threads") {
   const Tensor x = random({5, 16, 20, 20}, DType::f32, 1), w = random({32, 16, 3, 3}, DType::f32, 2);
   const Tensor gy = random({5, 32, 20, 20}, DType::f32, 3);
   const Tensor wide = random({5, 96, 20, 20}, DType::f32, 4), w1 = random({128, 96, 1, 1}, DType::f32, 5);
+  const Tensor deep = random({2, 400, 9, 9}, DType::f32, 6);
   const int before = num_threads();
   std::vector<std::vector<float>> results;
-  for (int threads : {1, 3}) {
+  for (int threads : {1, 8}) {
     set_num_threads(threads);
     results.push_back(conv2d_weight_grad(x, gy, w.shape(), {.padding = 1}).to_vector<float>());
     const Tensor y1 = conv2d(wide, w1);
     results.push_back(y1.to_vector<float>());
     results.push_back(conv2d_input_grad(y1, w1, wide.shape(), {}).to_vector<float>());
     results.push_back(conv2d_weight_grad(wide, y1, w1.shape(), {}).to_vector<float>());
+    results.push_back(
+        conv2d_weight_grad(deep, deep, {400, 400, 1, 1}, {}).to_vector<float>());  // more threads, more tasks
   }
   set_num_threads(before);
-  for (std::size_t i = 0; i < 4; ++i) CHECK(results[i] == results[4 + i]);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(results[i] == results[5 + i]);
 }
 
 TEST_CASE("conv2d: NaN in x stays in the windows that see it") {
