@@ -16,7 +16,8 @@ constexpr int kColumns = kTileVectors * kLanes;
 constexpr int kRows = kTileRows<kTileVectors>;
 /// Machines with AVX-512 have an L2 of at least 1 MiB.
 constexpr std::int64_t kDepth = kLanes == 16 ? 512 : 256;
-constexpr std::int64_t kWeightDepth = kLanes == 16 ? 128 : 256;  // a panel of columns stays in L1
+/// A panel of columns stays in L1, both factors of a weight gradient's task in an L2 of 512 KiB.
+constexpr std::int64_t kWeightDepth = 128;
 /// Lines that are transposed together: no more than a panel of rows has use for.
 constexpr int kPackLanes = std::min(kLanes, 8);
 using PackVec = Vec<kPackLanes>;

@@ -9,7 +9,8 @@
 
 namespace gradus {
 
-/// Rows of the few are at most so many: beyond them arithmetic costs more than the bytes, and BLAS is at home.
+/// Rows of the few are at most so many (for dot, its dot_rows): beyond them arithmetic costs more than the bytes, and
+/// BLAS is at home.
 inline constexpr std::int64_t kSkinnyRows = 16;
 
 struct MatmulSkinnySimd {
